@@ -1,0 +1,61 @@
+import type { PortalAddress } from '../core/host-port.ts';
+
+/** One storage.cfg section of type `truenasplugin`, parsed and with defaults: the output of schema.ts. */
+export interface StorageConfig {
+  readonly id: string;
+  readonly disabled: boolean;
+  /** Names of the nodes that may use it; null: all. */
+  readonly nodes: readonly string[] | null;
+
+  readonly apiHost: string;
+  /** 1..65535; default 443 (wss) or 80 (ws) */
+  readonly apiPort: number;
+  readonly apiScheme: 'wss' | 'ws';
+  /** Skip certificate verification; warned about. */
+  readonly apiInsecure: boolean;
+  /** SHA-256 fingerprint of the server certificate, upper-case hex pairs with colons, or null. */
+  readonly fingerprint: string | null;
+  /** Path of a PEM file with the CA to trust besides the system's, or null. */
+  readonly caFile: string | null;
+  /** Owner of the API key. Null: learnt by logging in with the key alone (auth.login_with_api_key). */
+  readonly apiUsername: string | null;
+  readonly preferIpv4: boolean;
+  /** ms, 1000..300000, default 30000 */
+  readonly apiTimeoutMs: number;
+  /** 0..10, default 3: retries of reads */
+  readonly apiRetryMax: number;
+  /** ms, 100..60000, default 1000; the exponential back-off starts here */
+  readonly apiRetryDelayMs: number;
+
+  /** Parent dataset, `tank/proxmox`. */
+  readonly dataset: string;
+  /** bytes; default 16384 */
+  readonly volblocksize: number;
+  /** thin volumes; default true */
+  readonly sparse: boolean;
+  /** TrueNAS's compression word in upper case, or null to inherit. */
+  readonly compression: string | null;
+
+  readonly transport: 'iscsi' | 'nvme-tcp';
+  /** Full IQN or short target name. */
+  readonly target: string;
+  readonly portals: readonly PortalAddress[];
+  readonly multipath: boolean;
+  /** `kernel`: the node's iSCSI initiator; `qemu`: QEMU's own, without any device on the node. */
+  readonly initiator: 'kernel' | 'qemu';
+  /** One-way CHAP user; the secret is read from the secret store. */
+  readonly chapUser: string | null;
+  /** ms to wait for a device to appear, default 60000 */
+  readonly deviceTimeoutMs: number;
+}
+
+export type Severity = 'error' | 'warning';
+
+/** One finding about a section. `cure` says what to do. */
+export interface ConfigFault {
+  /** The setting as the user wrote it (its own name or alias). */
+  readonly setting: string;
+  readonly severity: Severity;
+  readonly message: string;
+  readonly cure: string;
+}

@@ -1,0 +1,43 @@
+import { StorageError } from './errors.ts';
+
+export const KIB = 1024;
+export const MIB = KIB * 1024;
+export const GIB = MIB * 1024;
+export const TIB = GIB * 1024;
+
+/** ZFS limits a volume to 2^63-1; we stop at what a JavaScript integer holds exactly (8 PiB). */
+export const MAX_VOLUME_BYTES = Number.MAX_SAFE_INTEGER;
+const SECTOR = 512;
+
+/** Checks a volume size in bytes: a whole number of 512-byte sectors, 512..8 PiB. Errors: SIZE_INVALID. */
+export function assertVolumeSize(bytes: number): void {
+  if (!Number.isSafeInteger(bytes) || bytes < SECTOR || bytes > MAX_VOLUME_BYTES) {
+    throw new StorageError('SIZE_INVALID', `invalid volume size ${String(bytes)}: must be 512 bytes to 8 PiB`);
+  }
+  if (bytes % SECTOR !== 0) {
+    throw new StorageError('SIZE_INVALID', `invalid volume size ${bytes}: must be a multiple of 512 bytes`);
+  }
+}
+
+/**
+ * The largest power of two that divides `bytes` and is not above `wanted` (both bytes), at least 512:
+ * volumes keep their exact size instead of being rounded up (F-308, F-309).
+ */
+export function fittingBlockSize(bytes: number, wanted: number): number {
+  let size = wanted;
+  while (size > SECTOR && bytes % size !== 0) size /= 2;
+  return size;
+}
+
+/** `10737418240` as `10.00 GiB`; bytes below 1 KiB as `512 B`. */
+export function formatBytes(bytes: number): string {
+  for (const [unit, name] of [
+    [TIB, 'TiB'],
+    [GIB, 'GiB'],
+    [MIB, 'MiB'],
+    [KIB, 'KiB'],
+  ] as const) {
+    if (Math.abs(bytes) >= unit) return `${(bytes / unit).toFixed(2)} ${name}`;
+  }
+  return `${bytes} B`;
+}

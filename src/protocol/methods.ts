@@ -1,0 +1,142 @@
+import { z } from 'zod';
+import { commonParams, storageParam } from './envelope.ts';
+
+const bytes = z.int().min(0);
+const volname = z.string().min(1).max(300);
+const snapname = z.string().min(1).max(64);
+const onStorage = { ...commonParams, storage: storageParam };
+const onVolume = { ...onStorage, volume: volname };
+
+const fault = z.object({ setting: z.string(), severity: z.enum(['error', 'warning']), message: z.string(), cure: z.string() });
+const state = z.enum(['healthy', 'degraded', 'down']);
+
+const storageStatus = z.object({
+  active: z.boolean(),
+  total: bytes,
+  available: bytes,
+  used: bytes,
+  /** ms since these numbers were read */
+  age_ms: z.int().min(0),
+  /** why it is inactive */
+  reason: z.string().optional(),
+});
+
+const healthCheck = z.object({
+  name: z.string(),
+  state: z.enum(['ok', 'warning', 'critical']),
+  message: z.string(),
+  cure: z.string().optional(),
+});
+
+function method<P extends z.ZodType, R extends z.ZodType>(params: P, result: R): { params: P; result: R } {
+  return { params, result };
+}
+
+/**
+ * Every method of the socket. Sizes are bytes, times are Unix seconds unless the name says otherwise.
+ * `storages` methods with `storage` take the section from the caller (PVE's parsed storage.cfg); `overview.*` read
+ * /etc/pve/storage.cfg themselves and serve the command line.
+ */
+export const METHODS = {
+  'daemon.hello': method(
+    z.strictObject(commonParams),
+    z.object({ version: z.string(), protocol: z.int(), oldest_protocol: z.int(), node: z.string(), pid: z.int(), uptime_s: z.number() }),
+  ),
+
+  /** Checks a section before storage.cfg is written (on_add_hook, on_update_hook): settings, then the array. Changes nothing. */
+  'storage.validate': method(z.strictObject({ ...onStorage, action: z.enum(['add', 'update']) }), z.object({ warnings: z.array(fault) })),
+  /** on_delete_hook: forgets session and cache of the storage; touches neither volumes nor the array. */
+  'storage.forget': method(z.strictObject(onStorage), z.object({})),
+  /** check_connection: from the live session, no call when it is fresh. */
+  'storage.check': method(z.strictObject(onStorage), z.object({ reachable: z.boolean(), reason: z.string().optional() })),
+  /** activate_storage: cheap when already active. */
+  'storage.activate': method(z.strictObject(onStorage), z.object({})),
+  'storage.status': method(z.strictObject(onStorage), storageStatus),
+
+  'volume.list': method(
+    z.strictObject({ ...onStorage, vmid: z.int().min(1).optional(), volumes: z.array(volname).max(100_000).optional() }),
+    z.object({
+      volumes: z.array(
+        z.object({ volname, size: bytes, vmid: z.int(), used: bytes, parent: z.string().optional(), ctime: z.int().optional() }),
+      ),
+    }),
+  ),
+  'volume.allocate': method(
+    z.strictObject({ ...onStorage, vmid: z.int().min(1), name: volname.optional(), size: z.number() }),
+    z.object({ volname }),
+  ),
+  'volume.free': method(z.strictObject(onVolume), z.object({})),
+  'volume.size': method(
+    z.strictObject(onVolume),
+    z.object({ size: bytes, used: bytes, parent: z.string().optional(), ctime: z.int().optional() }),
+  ),
+  /** Where PVE finds the volume. From the inventory; needed only where `truenas-initiator` is `qemu`. */
+  'volume.path': method(z.strictObject({ ...onVolume, snapshot: snapname.optional() }), z.object({ path: z.string() })),
+  'volume.activate': method(z.strictObject({ ...onVolume, snapshot: snapname.optional() }), z.object({ path: z.string() })),
+  'volume.deactivate': method(z.strictObject({ ...onVolume, snapshot: snapname.optional() }), z.object({})),
+  /** map_volume: a block device on this node also where QEMU does the iSCSI itself. */
+  'volume.map': method(z.strictObject({ ...onVolume, snapshot: snapname.optional() }), z.object({ path: z.string() })),
+  'volume.resize': method(z.strictObject({ ...onVolume, size: z.number(), running: z.boolean().optional() }), z.object({ size: bytes })),
+
+  'snapshot.create': method(z.strictObject({ ...onVolume, snapshot: snapname }), z.object({})),
+  'snapshot.delete': method(z.strictObject({ ...onVolume, snapshot: snapname }), z.object({})),
+  'snapshot.rollback': method(z.strictObject({ ...onVolume, snapshot: snapname }), z.object({})),
+  /** volume_rollback_is_possible: `blockers` are the newer snapshots' names, oldest first; empty = possible. */
+  'snapshot.rollback-check': method(z.strictObject({ ...onVolume, snapshot: snapname }), z.object({ blockers: z.array(z.string()) })),
+  'snapshot.list': method(
+    z.strictObject(onVolume),
+    z.object({ snapshots: z.array(z.object({ name: z.string(), id: z.string(), ctime: z.int().optional() })) }),
+  ),
+
+  /** All storages of this type in storage.cfg with their status. */
+  'overview.status': method(
+    z.strictObject({ ...commonParams, storage_id: z.string().max(100).optional() }),
+    z.object({
+      storages: z.array(
+        z.object({
+          id: z.string(),
+          state,
+          since: z.int().optional(),
+          reason: z.string().optional(),
+          api: z.string(),
+          version: z.string().optional(),
+          dataset: z.string(),
+          total: bytes,
+          available: bytes,
+          used: bytes,
+          volumes: z.int(),
+        }),
+      ),
+    }),
+  ),
+  'overview.list': method(
+    z.strictObject({ ...commonParams, storage_id: z.string().max(100).optional(), vmid: z.int().min(1).optional() }),
+    z.object({
+      volumes: z.array(
+        z.object({
+          storage: z.string(),
+          volid: z.string(),
+          vmid: z.int(),
+          size: bytes,
+          used: bytes,
+          lun: z.int().nullable(),
+          naa: z.string().nullable(),
+          ctime: z.int().optional(),
+          parent: z.string().optional(),
+        }),
+      ),
+    }),
+  ),
+  'overview.health': method(
+    z.strictObject({ ...commonParams, storage_id: z.string().max(100).optional() }),
+    z.object({
+      state: z.enum(['ok', 'warning', 'critical']),
+      daemon: z.object({ version: z.string(), open_operations: z.int() }),
+      storages: z.array(z.object({ id: z.string(), state: z.enum(['ok', 'warning', 'critical']), checks: z.array(healthCheck) })),
+    }),
+  ),
+} as const;
+
+export type MethodName = keyof typeof METHODS;
+export type Params<M extends MethodName> = z.infer<(typeof METHODS)[M]['params']>;
+export type Result<M extends MethodName> = z.infer<(typeof METHODS)[M]['result']>;
