@@ -100,11 +100,22 @@ export interface CreateExtent {
   readonly comment: string;
 }
 
-/** What changed, as told by the array's events. `id` is the object's id; entries are not carried: who cares reads them. */
+interface Changed<K extends string, Id, Entry> {
+  readonly kind: K;
+  readonly id: Id;
+  readonly change: 'added' | 'changed' | 'removed';
+  /** The object as the event carried it; absent where the release sends the id alone (25.04, truenas-api 6) and on removal. */
+  readonly entry?: Entry;
+}
+
+/** What changed, as told by the array's events. Events are hints: some changes send none (truenas-api 6). */
 export type ArrayChange =
-  | { readonly kind: 'zvol'; readonly id: string; readonly change: 'added' | 'changed' | 'removed' }
-  | { readonly kind: 'extent' | 'mapping' | 'target' | 'portal'; readonly id: number; readonly change: 'added' | 'changed' | 'removed' }
-  | { readonly kind: 'snapshot'; readonly id: string; readonly change: 'added' | 'changed' | 'removed' }
+  | Changed<'zvol', string, Zvol>
+  | Changed<'extent', number, Extent>
+  | Changed<'mapping', number, Mapping>
+  | Changed<'target', number, Target>
+  | Changed<'portal', number, Portal>
+  | Changed<'snapshot', string, Snapshot>
   | { readonly kind: 'service'; readonly service: string; readonly running: boolean }
   /** A new session stands: events may have been missed, everything cached must be read again. */
   | { readonly kind: 'reconnected' };
