@@ -1,0 +1,44 @@
+import type { Zvol } from '../core/array-port.ts';
+import { StorageError } from '../core/errors.ts';
+import type { Deadline } from '../core/ports.ts';
+import type { StorageContext } from './context.ts';
+import { deleteOnce } from './export-zvol.ts';
+
+/** ms between attempts while the zvol is busy: udev still has the device open, or the export is just going (RP-02, F-315). */
+const BUSY_WAITS = [0, 500, 1000, 2000, 4000, 8000] as const;
+
+/**
+ * Destroys one zvol without its snapshots and looks whether it is gone (law 6): one change and one read. The read also
+ * brings the dataset's free space up to date. Extents and mappings must be gone: TrueNAS would delete the
+ * whole target with its last LUN (truenas-api 9.3).
+ * Errors: DELETE_UNCONFIRMED, VOLUME_HAS_SNAPSHOTS as CALL_REFUSED of the array.
+ */
+export async function destroyZvol(context: StorageContext, zvol: Zvol, deadline: Deadline): Promise<void> {
+  const { array, clock, config, inventory } = context;
+  let busy: StorageError | null = null;
+  for (const wait of BUSY_WAITS) {
+    if (wait > 0) await clock.sleep(wait, deadline.signal);
+    busy = null;
+    try {
+      await deleteOnce(
+        () => array.deleteZvol(zvol.id, deadline),
+        async () => (await array.zvol(zvol.id, deadline)) === null,
+      );
+    } catch (error) {
+      if (!(error instanceof StorageError && error.code === 'VOLUME_BUSY')) throw error;
+      busy = error;
+      continue;
+    }
+    // The parent dataset must be in the same answer: an empty one proves nothing (law 3, F-207).
+    const seen = await array.datasetAndZvol(config.dataset, zvol.id, deadline);
+    inventory.putDataset(seen.dataset);
+    if (seen.zvol === null) {
+      inventory.zvolCollection(config.dataset).remove(zvol.id);
+      return;
+    }
+  }
+  throw new StorageError('DELETE_UNCONFIRMED', `zvol '${zvol.id}' is still there after ${BUSY_WAITS.length} attempts to delete it`, {
+    ...(busy === null ? {} : { cause: busy }),
+    state: 'its extent and LUN are removed, its data is still there',
+  });
+}
