@@ -1,4 +1,4 @@
-import { choice, decimal, flag, freeText, textSetting, whole } from './setting.ts';
+import { choice, decimal, flag, freeText, textSetting, whole, wordList } from './setting.ts';
 import { fingerprintRule, hostRule, pathRule, portalListRule, portalRule, schemeRule, usernameRule } from './text-rules.ts';
 import { blocksizeRule, chapUserRule, datasetRule, targetRule } from './volume-rules.ts';
 
@@ -239,26 +239,21 @@ export const FABRIC = {
   ),
 } as const;
 
-const listOf = (text: string): { readonly value: readonly string[] } => ({ value: text.split(/[\s,;]+/).filter((word) => word !== '') });
-
 /** Settings that PVE declares and mostly handles itself. */
 export const PVE = {
-  content: textSetting(
-    'content',
-    {
-      title: 'Content',
-      description: 'What the storage is for: images (VM disks), rootdir (containers), none.',
-      expected: 'images, rootdir or both with a comma, or none',
-      default: 'images,rootdir',
-      core: true,
-    },
-    listOf,
-  ),
-  nodes: textSetting(
-    'nodes',
-    { title: 'Nodes', description: 'Nodes that use the storage. Unset: all.', expected: 'names of nodes, divided by commas', core: true },
-    listOf,
-  ),
+  content: wordList('content', {
+    title: 'Content',
+    description: 'What the storage is for: images (VM disks), rootdir (containers), none.',
+    expected: 'images, rootdir or both with a comma, or none',
+    default: 'images,rootdir',
+    core: true,
+  }),
+  nodes: wordList('nodes', {
+    title: 'Nodes',
+    description: 'Nodes that use the storage. Unset: all.',
+    expected: 'names of nodes, divided by commas',
+    core: true,
+  }),
   disable: flag('disable', { title: 'Disabled', description: 'Takes the storage out of use.', default: false, core: true }),
   shared: flag('shared', { title: 'Shared', description: 'Always 1: every node sees the same volumes.', default: true, core: true }),
   bwlimit: freeText('bwlimit', {

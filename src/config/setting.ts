@@ -94,6 +94,28 @@ export function freeText(name: string, facts: Facts<string> & { readonly expecte
   return textSetting(name, { expected: 'a text', ...facts }, (value) => ({ value }));
 }
 
+/**
+ * Words divided by commas, or a hash whose true keys are the words: PVE's loader hands `content` and `nodes` over as
+ * hashes (pve-storage-api 3.1), the file holds a list.
+ */
+export function wordList(
+  name: string,
+  facts: Facts<readonly string[]> & { readonly expected: string; readonly default?: string },
+): Setting<readonly string[]> {
+  const schema = z.unknown().transform((raw, context) => {
+    const words =
+      typeof raw === 'object' && raw !== null && !Array.isArray(raw)
+        ? Object.entries(raw).flatMap(([word, on]) => (on === 0 || on === '0' || on === false || on === null ? [] : [word]))
+        : typeof raw === 'string'
+          ? raw.split(/[\s,;]+/)
+          : null;
+    if (words !== null && words.every((word) => word.length <= 253)) return words.filter((word) => word !== '');
+    context.addIssue({ code: 'custom', message: 'is no list of words' });
+    return z.NEVER;
+  });
+  return build(name, facts, { type: 'string', expected: facts.expected, schema });
+}
+
 /** One word out of a list, in any case. */
 export function choice<const W extends string>(name: string, words: readonly W[], facts: Facts<W> & { readonly default?: W }): Setting<W> {
   const schema = text.transform((value, context) => {

@@ -1,0 +1,123 @@
+import { CONNECTION, FABRIC, PVE, VOLUMES } from './active-settings.ts';
+import { SETTINGS } from './schema.ts';
+import type { SectionReader } from './section-reader.ts';
+import type { Setting } from './setting.ts';
+import type { StorageConfig } from './storage-config.ts';
+
+/** A section with its defaults; what must be given may still be missing. */
+export type DraftConfig = Omit<StorageConfig, Required> & { readonly [K in Required]: StorageConfig[K] | undefined };
+type Required = 'apiHost' | 'dataset' | 'target';
+
+/** Rules that look at several settings, and everything that deserves a warning though it works. */
+export function judgeTogether(draft: DraftConfig, section: SectionReader): void {
+  judgeMissing(draft, section);
+  judgeConnection(draft, section);
+  judgeFabric(draft, section);
+  judgeSecrets(draft, section);
+  judgeContent(section);
+  nameInert(section);
+}
+
+function judgeMissing(draft: DraftConfig, section: SectionReader): void {
+  const needed: readonly Setting[] = [
+    CONNECTION.apiHost,
+    VOLUMES.dataset,
+    ...(draft.transport === 'iscsi' ? [FABRIC.target, FABRIC.discoveryPortal] : []),
+  ];
+  for (const setting of needed) {
+    if (section.names(setting).length > 0) continue;
+    section.error(setting, 'is missing', `set ${section.nameOf(setting)} to ${setting.expected}`);
+  }
+}
+
+function judgeConnection(draft: DraftConfig, section: SectionReader): void {
+  const { apiScheme, apiInsecure, apiPort, fingerprint, caFile } = draft;
+  if (apiScheme === 'ws') {
+    // F-015: the key is gone after its first use, on every node at once
+    section.error(
+      CONNECTION.apiScheme,
+      'would send the API key unencrypted: TrueNAS revokes a key that is used that way',
+      `set ${section.nameOf(CONNECTION.apiScheme)} to wss, or remove it`,
+    );
+  }
+  if (apiScheme === 'wss' && apiPort === 80) {
+    section.warning(CONNECTION.apiPort, 'port 80 of TrueNAS speaks no TLS', `remove ${section.nameOf(CONNECTION.apiPort)} to use port 443`);
+  }
+  if (!apiInsecure) return;
+  const name = section.nameOf(CONNECTION.apiInsecure);
+  if (fingerprint !== null || caFile !== null) {
+    section.warning(
+      CONNECTION.apiInsecure,
+      `contradicts ${fingerprint !== null ? 'fingerprint' : 'truenas-ca'}, which checks the certificate`,
+      `remove ${name}`,
+    );
+  } else {
+    section.warning(
+      CONNECTION.apiInsecure,
+      'accepts any certificate: whoever sits between node and TrueNAS can take the API key',
+      `set fingerprint to the SHA-256 fingerprint of the certificate and remove ${name}`,
+    );
+  }
+}
+
+function judgeFabric(draft: DraftConfig, section: SectionReader): void {
+  if (draft.transport === 'nvme-tcp') {
+    section.error(
+      FABRIC.transport,
+      'NVMe/TCP is not offered yet: this storage stays out of use',
+      `use iscsi, or keep the earlier plugin on this cluster until NVMe/TCP is offered`,
+    );
+    return;
+  }
+  if (draft.initiator === 'qemu') {
+    if (section.names(FABRIC.chapUser).length > 0) {
+      // the URL of QEMU's initiator holds the secret, and QEMU's arguments are readable by every user of the node
+      section.error(
+        FABRIC.chapUser,
+        'CHAP cannot be used with truenas-initiator qemu: the secret would stand in the arguments of QEMU',
+        'set truenas-initiator to kernel, or use a target without CHAP',
+      );
+    }
+    if (draft.multipath) {
+      section.warning(FABRIC.multipath, 'has no effect with truenas-initiator qemu: QEMU uses one portal', 'remove one of the two');
+    }
+  } else if (draft.multipath && draft.portals.length === 1) {
+    section.warning(FABRIC.multipath, 'is on, but there is one portal only', `name the other portals in ${section.nameOf(FABRIC.portals)}`);
+  }
+}
+
+function judgeSecrets(draft: DraftConfig, section: SectionReader): void {
+  for (const secret of [CONNECTION.apiKey, FABRIC.chapPassword]) {
+    for (const name of section.names(secret)) {
+      section.warning(
+        secret,
+        'stands in storage.cfg, where everyone who may see the storage reads it',
+        `pvesm set ${draft.id} --${name} VALUE stores it under /etc/pve/priv/storage; then remove the line`,
+      );
+    }
+  }
+  if (section.names(FABRIC.chapPassword).length > 0 && section.names(FABRIC.chapUser).length === 0) {
+    const user = section.nameOf(FABRIC.chapUser);
+    section.warning(FABRIC.chapPassword, `has no effect without ${user}`, `set ${user} to ${FABRIC.chapUser.expected}`);
+  }
+}
+
+const CONTENT = new Set(['images', 'rootdir', 'none']);
+
+function judgeContent(section: SectionReader): void {
+  const content = section.read(PVE.content) ?? [];
+  const foreign = content.filter((word) => !CONTENT.has(word));
+  if (foreign.length > 0) {
+    section.warning(PVE.content, `${foreign.join(', ')}: not kept on this storage`, `set content to ${PVE.content.expected}`);
+  }
+  if (section.read(PVE.shared) === false) section.warning(PVE.shared, 'has no effect: the storage is always shared', 'remove it');
+}
+
+/** Names what is accepted and changes nothing (F-404, F-415..F-418, F-427..F-429 and the like). */
+function nameInert(section: SectionReader): void {
+  for (const setting of SETTINGS) {
+    if (setting.reason === undefined || section.names(setting).length === 0) continue;
+    const secret = setting.sensitive === true ? '; a secret does not belong into storage.cfg' : '';
+    section.warning(setting, `has no effect: ${setting.reason}${secret}`, 'remove it');
+  }
+}
