@@ -33,4 +33,6 @@ export interface Journal {
   /** Durable when it resolves; no error when it is not there. */
   end(id: string): Promise<void>;
   list(): Promise<readonly OpenOperation[]>;
+  /** The caller has its answer, but parts may be left or a call may still be at work on the array: someone has to settle it. */
+  leave(operation: OpenOperation): void;
 }

@@ -169,9 +169,11 @@ async function takeBackAfter(context: StorageContext, operation: OpenOperation, 
     const clean = await withDeadline(context.clock, TAKE_BACK_MS, 'taking back', (own) => takeBack(context, operation, own));
     // A create whose answer was lost may still be at work on the array: the entry stays and is looked at again.
     if (clean && error.kind !== 'unknown-outcome') await context.journal.end(operation.id);
+    else context.journal.leave(operation);
     return error;
   } catch (undo) {
     const reason = asStorageError(undo);
+    context.journal.leave(operation);
     context.log.error('could not take back an allocation, will go on later', { zvol: operation.zvol, error: reason.message });
     return new StorageError(error.code, error.message, {
       causes: error.causes,

@@ -175,6 +175,7 @@ async function giveUp(
     await context.journal.end(operation.id);
     throw error;
   }
+  context.journal.leave(operation);
   throw new StorageError(error.code, error.message, {
     causes: error.causes,
     hints: error.hints,

@@ -1,0 +1,139 @@
+import { withDeadline } from '../core/deadline.ts';
+import { StorageError } from '../core/errors.ts';
+import type { Clock, Deadline } from '../core/ports.ts';
+import { OLDEST_PROTOCOL_VERSION, PROTOCOL_VERSION, type StorageParam } from '../protocol/envelope.ts';
+import { allocate } from '../volumes/allocate.ts';
+import { attach, detach } from '../volumes/attach.ts';
+import type { StorageContext } from '../volumes/context.ts';
+import { free } from '../volumes/free.ts';
+import { knownLun } from '../volumes/lookup.ts';
+import { listVolumes, storageStatus, volumePath, volumeSize } from '../volumes/read-volumes.ts';
+import { resize } from '../volumes/resize.ts';
+import { createSnapshot, deleteSnapshot, listSnapshots, rollback, rollbackBlockers } from '../volumes/snapshots.ts';
+import type { Overview } from './overview.ts';
+import type { Handlers } from './rpc.ts';
+import { validationFaults } from './validation.ts';
+
+/** ms within which status and check_connection answer whatever the array does: pvestatd serves all storages in turn (F-013). */
+const STATUS_MS = 2_000;
+
+export interface HandlerOptions {
+  readonly resolve: (storage: StorageParam) => Promise<StorageContext>;
+  readonly forget: (id: string) => Promise<void>;
+  readonly overview: Overview;
+  readonly version: string;
+  readonly node: string;
+  readonly clock: Clock;
+}
+
+/** Binds every method of the socket to its use case. */
+export function createHandlers(options: HandlerOptions): Handlers {
+  const { resolve, forget, overview, clock } = options;
+  const started = clock.monotonic();
+  const on = async <T>(storage: StorageParam, work: (context: StorageContext) => Promise<T>): Promise<T> => work(await resolve(storage));
+  const brief = <T>(deadline: Deadline, what: string, work: (own: Deadline) => Promise<T>): Promise<T> =>
+    withDeadline(clock, Math.min(STATUS_MS, Math.max(1, deadline.remaining())), what, work, deadline.signal);
+
+  return {
+    'daemon.hello': () =>
+      Promise.resolve({
+        version: options.version,
+        protocol: PROTOCOL_VERSION,
+        oldest_protocol: OLDEST_PROTOCOL_VERSION,
+        node: options.node,
+        pid: process.pid,
+        uptime_s: Math.round((clock.monotonic() - started) / 1000),
+      }),
+
+    'storage.validate': async ({ storage }, deadline) =>
+      on(storage, async (context) => {
+        const limit = Math.min(context.config.apiTimeoutMs, Math.max(1, deadline.remaining()));
+        return {
+          warnings: await withDeadline(clock, limit, 'checking the storage', (own) => validationFaults(context, own), deadline.signal),
+        };
+      }),
+    'storage.forget': async ({ storage }) => {
+      await forget(storage.id);
+      return {};
+    },
+    'storage.check': async ({ storage }, deadline) =>
+      on(storage, async (context) => {
+        try {
+          if (context.array.connection().state !== 'ready') await brief(deadline, 'connecting', (own) => context.array.ready(own));
+          return { reachable: true };
+        } catch (error) {
+          const why = context.array.connection().error ?? (error as Error);
+          return { reachable: false, reason: why.message };
+        }
+      }),
+    'storage.activate': async ({ storage }, deadline) =>
+      on(storage, async (context) => {
+        await context.inventory.ready(context.config.dataset, deadline);
+        return {};
+      }),
+    'storage.status': async ({ storage }, deadline) =>
+      on(storage, (context) => brief(deadline, 'reading the status', (own) => storageStatus(context, own))),
+
+    'volume.list': async ({ storage, vmid, volumes }, deadline) =>
+      on(storage, async (context) => {
+        const filter = { ...(vmid === undefined ? {} : { vmid }), ...(volumes === undefined ? {} : { volumes }) };
+        const listed = await listVolumes(context, filter, deadline);
+        return { volumes: listed.map(({ volume: _volume, ...row }) => row) };
+      }),
+    'volume.allocate': async ({ storage, vmid, name, size }, deadline) =>
+      on(storage, async (context) => ({ volname: await allocate(context, { vmid, size, ...(name === undefined ? {} : { name }) }, deadline) })),
+    'volume.free': async ({ storage, volume }, deadline) =>
+      on(storage, async (context) => {
+        await free(context, volume, deadline);
+        return {};
+      }),
+    'volume.size': async ({ storage, volume }, deadline) => on(storage, (context) => volumeSize(context, volume, deadline)),
+    'volume.path': async ({ storage, volume, snapshot }, deadline) =>
+      on(storage, async (context) => {
+        if (snapshot !== undefined) throw new StorageError('NOT_SUPPORTED', `storage '${storage.id}' cannot open a snapshot as a disk`);
+        return { path: await volumePath(context, volume, deadline, (found) => context.host.path(knownLun(context, found))) };
+      }),
+    'volume.activate': async ({ storage, volume, snapshot }, deadline) =>
+      on(storage, async (context) => ({ path: await attach(context, context.host, volume, snapshot, deadline) })),
+    'volume.deactivate': async ({ storage, volume, snapshot }, deadline) =>
+      on(storage, async (context) => {
+        await detach(context, volume, snapshot, deadline);
+        return {};
+      }),
+    'volume.map': async ({ storage, volume, snapshot }, deadline) =>
+      on(storage, async (context) => ({ path: await attach(context, context.kernel, volume, snapshot, deadline) })),
+    'volume.resize': async ({ storage, volume, size }, deadline) =>
+      on(storage, async (context) => ({ size: await resize(context, volume, size, deadline) })),
+
+    'snapshot.create': async ({ storage, volume, snapshot }, deadline) =>
+      on(storage, async (context) => {
+        await createSnapshot(context, volume, snapshot, deadline);
+        return {};
+      }),
+    'snapshot.delete': async ({ storage, volume, snapshot }, deadline) =>
+      on(storage, async (context) => {
+        await deleteSnapshot(context, volume, snapshot, deadline);
+        return {};
+      }),
+    'snapshot.rollback': async ({ storage, volume, snapshot }, deadline) =>
+      on(storage, async (context) => {
+        await rollback(context, volume, snapshot, deadline);
+        return {};
+      }),
+    'snapshot.rollback-check': async ({ storage, volume, snapshot }, deadline) =>
+      on(storage, async (context) => ({ blockers: [...(await rollbackBlockers(context, volume, snapshot, deadline))] })),
+    'snapshot.list': async ({ storage, volume }, deadline) =>
+      on(storage, async (context) => ({
+        snapshots: (await listSnapshots(context, volume, deadline)).map((snapshot) => ({
+          name: snapshot.name,
+          id: snapshot.id,
+          ...(snapshot.creation === null ? {} : { ctime: snapshot.creation }),
+        })),
+      })),
+
+    'overview.status': ({ storage_id }, deadline) => overview.status(storage_id, deadline),
+    'overview.list': ({ storage_id, vmid }, deadline) => overview.list(storage_id, vmid, deadline),
+    'overview.health': ({ storage_id }, deadline) => overview.health(storage_id, deadline),
+  };
+}
+

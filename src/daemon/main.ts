@@ -1,0 +1,152 @@
+import { hostname } from 'node:os';
+import { Command, Option } from 'commander';
+import { systemClock } from '../core/system-clock.ts';
+import { withDeadline } from '../core/deadline.ts';
+import type { Clock, Log } from '../core/ports.ts';
+import { createHost } from '../host/host.ts';
+import { createLog, LOG_LEVELS, type LogFormat, type LogLevel } from '../observe/log.ts';
+import { DEFAULT_SOCKET } from '../protocol/envelope.ts';
+import { createHandlers } from './handlers.ts';
+import { FileJournal } from './journal.ts';
+import { LineServer } from './line-server.ts';
+import { Overview } from './overview.ts';
+import { createRpc, overlongAnswer } from './rpc.ts';
+import { Settler } from './settle.ts';
+import { activatedSocket, clearSocketPath, protectSocket } from './socket.ts';
+import { Storages } from './storages.ts';
+import { VERSION } from '../core/version.ts';
+
+interface Options {
+  readonly socket: string;
+  readonly storageCfg: string;
+  readonly privDir: string;
+  readonly stateDir: string;
+  readonly runDir: string;
+  readonly linkDir: string;
+  readonly node: string;
+  readonly logLevel: LogLevel;
+  readonly logFormat: LogFormat;
+}
+
+/** ms that calls under way get to finish after SIGTERM; then they are taken back. systemd's own limit is 90 s. */
+const FINISH_MS = 20_000;
+const TAKE_BACK_MS = 50_000;
+
+/** Wires everything and serves until SIGTERM or SIGINT. Resolves to the exit status. */
+async function serve(options: Options): Promise<number> {
+  const clock = systemClock;
+  const log = createLog(options.logLevel, options.logFormat, (line) => void process.stdout.write(line));
+  const fd = activatedSocket(process.env, process.pid);
+  if (fd === null) await clearSocketPath(options.socket);
+
+  const journal = await FileJournal.open(`${options.stateDir}/journal`, log);
+  const hosts = createHost({ clock, log, linkBase: options.linkDir, runDir: options.runDir });
+  const storages = new Storages({
+    storageCfg: options.storageCfg,
+    privDir: options.privDir,
+    node: options.node,
+    hosts,
+    journal,
+    clock,
+    log,
+  });
+  const settler = new Settler({ journal, resolve: (param) => storages.resolve(param), clock, log });
+  journal.onLeft = (operation) => settler.take(operation);
+  await settler.start();
+
+  const overview = new Overview({
+    configured: () => storages.configured(),
+    resolve: (param) => storages.resolve(param),
+    openOperations: () => settler.open,
+    version: VERSION,
+    clock,
+  });
+  const handlers = createHandlers({
+    resolve: (param) => storages.resolve(param),
+    forget: (id) => storages.forget(id),
+    overview,
+    version: VERSION,
+    node: options.node,
+    clock,
+  });
+  const server = new LineServer(createRpc(handlers, clock, log), overlongAnswer, clock, log);
+  const stopped = stopSignal();
+  const mask = process.umask(0o177); // the socket is never open to others, not even before the chmod
+  await server.listen(fd === null ? { path: options.socket } : { fd });
+  process.umask(mask);
+  if (fd === null) await protectSocket(options.socket);
+  log.info('ready', { version: VERSION, socket: fd === null ? options.socket : 'from systemd', node: options.node });
+  warmUp(overview, clock, log);
+
+  const signal = await stopped;
+  log.info('stopping', { signal, calls: server.working });
+  await drain(server, clock, log);
+  await settler.stop();
+  await storages.close();
+  log.info('stopped');
+  return 0;
+}
+
+/** Logs in and reads what the configured storages hold, so that the first call finds it known. Failures are told to whoever asks. */
+function warmUp(overview: Overview, clock: Clock, log: Log): void {
+  withDeadline(clock, 30_000, 'first look', (deadline) => overview.status(undefined, deadline)).then(
+    ({ storages }) => {
+      for (const storage of storages) {
+        const fields = { storage: storage.id, reason: storage.reason };
+        if (storage.state === 'healthy') log.info('storage ready', { storage: storage.id, volumes: storage.volumes });
+        else log.warn(`storage ${storage.state}`, fields);
+      }
+    },
+    (error: unknown) => log.warn('storage.cfg cannot be used', { error: error instanceof Error ? error.message : String(error) }),
+  );
+}
+
+async function drain(server: LineServer, clock: Clock, log: Log): Promise<void> {
+  const done = server.drain();
+  const within = async (ms: number): Promise<boolean> => {
+    const timer = new AbortController();
+    try {
+      return await Promise.race([done.then(() => true), clock.sleep(ms, timer.signal).then(() => false)]);
+    } finally {
+      timer.abort();
+    }
+  };
+  if (await within(FINISH_MS)) return;
+  log.warn('calls still under way are taken back', { calls: server.working });
+  server.cut(new Error('the daemon is stopping'));
+  if (!(await within(TAKE_BACK_MS))) log.error('calls did not end, the journal settles them at the next start', { calls: server.working });
+}
+
+function stopSignal(): Promise<string> {
+  return new Promise((resolve) => {
+    for (const signal of ['SIGTERM', 'SIGINT'] as const) process.once(signal, () => resolve(signal));
+  });
+}
+
+const program = new Command('pve-truenasd')
+  .description('Node daemon of pve-truenas: serves the PVE storage type `truenasplugin` from TrueNAS.')
+  .version(VERSION)
+  .option('--socket <path>', 'Unix socket to listen on (ignored under systemd socket activation)', DEFAULT_SOCKET)
+  .option('--storage-cfg <file>', "PVE's storage configuration", '/etc/pve/storage.cfg')
+  .option('--priv-dir <dir>', 'directory with <storage>.api_key and <storage>.chap_password', '/etc/pve/priv/storage')
+  .option('--state-dir <dir>', 'journal of operations that are under way', '/var/lib/pve-truenas')
+  .option('--run-dir <dir>', 'records of volumes that QEMU opens itself', '/run/pve-truenas')
+  .option('--link-dir <dir>', 'links to the attached devices', '/dev/pve-truenas')
+  .option('--node <name>', 'name of this node', hostname().split('.')[0] ?? 'localhost')
+  .addOption(new Option('--log-level <level>', 'least severe message to log').choices([...LOG_LEVELS]).default('info'))
+  .addOption(
+    new Option('--log-format <format>', 'journal: level prefix for systemd; text: for a terminal')
+      .choices(['journal', 'text'])
+      .default(process.stdout.isTTY ? 'text' : 'journal'),
+  )
+  .allowExcessArguments(false)
+  .exitOverride((error) => process.exit(error.exitCode === 0 ? 0 : 2));
+
+program.parse();
+serve(program.opts<Options>()).then(
+  (status) => process.exit(status),
+  (error: unknown) => {
+    process.stderr.write(`pve-truenasd: ${error instanceof Error ? error.message : String(error)}\n`);
+    process.exit(1);
+  },
+);

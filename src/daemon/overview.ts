@@ -1,0 +1,155 @@
+import { withDeadline } from '../core/deadline.ts';
+import { asStorageError, StorageError } from '../core/errors.ts';
+import type { Clock, Deadline } from '../core/ports.ts';
+import { parseSection } from '../config/parse-section.ts';
+import type { StorageSection } from '../config/storage-cfg.ts';
+import { storageParam, type StorageParam } from '../protocol/envelope.ts';
+import type { Result } from '../protocol/methods.ts';
+import type { StorageContext } from '../volumes/context.ts';
+import { type Check, inspect } from '../volumes/inspect.ts';
+import { listVolumes, storageStatus } from '../volumes/read-volumes.ts';
+
+/** ms per storage, so that one dead array never hides the others */
+const STATUS_MS = 2_000;
+const HEALTH_MS = 10_000;
+
+export interface OverviewOptions {
+  readonly configured: () => Promise<readonly StorageSection[]>;
+  readonly resolve: (param: StorageParam) => Promise<StorageContext>;
+  readonly openOperations: () => number;
+  readonly version: string;
+  readonly clock: Clock;
+}
+
+type StatusRow = Result<'overview.status'>['storages'][number];
+type HealthRow = Result<'overview.health'>['storages'][number];
+
+/** What the command line shows: all storages of our type in this node's storage.cfg, all asked at once. */
+export class Overview {
+  readonly #options: OverviewOptions;
+
+  constructor(options: OverviewOptions) {
+    this.#options = options;
+  }
+
+  async status(id: string | undefined, deadline: Deadline): Promise<Result<'overview.status'>> {
+    const sections = await this.#sections(id);
+    return { storages: await Promise.all(sections.map((section) => this.#within(STATUS_MS, deadline, (own) => this.#statusOf(section, own)))) };
+  }
+
+  async list(id: string | undefined, vmid: number | undefined, deadline: Deadline): Promise<Result<'overview.list'>> {
+    const sections = await this.#sections(id);
+    const lists = await Promise.all(
+      sections
+        .filter((section) => !isDisabled(section))
+        .map(async (section) => {
+          const context = await this.#options.resolve(paramOf(section));
+          const listed = await listVolumes(context, vmid === undefined ? {} : { vmid }, deadline);
+          return listed.map(({ volume, volname, ...row }) => ({
+            storage: section.id,
+            volid: `${section.id}:${volname}`,
+            ...row,
+            lun: volume.mapping?.lun ?? null,
+            naa: volume.extent?.naa ?? null,
+          }));
+        }),
+    );
+    return { volumes: lists.flat() };
+  }
+
+  async health(id: string | undefined, deadline: Deadline): Promise<Result<'overview.health'>> {
+    const sections = (await this.#sections(id)).filter((section) => !isDisabled(section));
+    const storages = await Promise.all(sections.map((section) => this.#within(HEALTH_MS, deadline, (own) => this.#healthOf(section, own))));
+    const open = this.#options.openOperations();
+    const worst = worstOf([...storages.map((storage) => storage.state), open > 0 ? 'warning' : 'ok']);
+    return { state: worst, daemon: { version: this.#options.version, open_operations: open }, storages };
+  }
+
+  async #sections(id: string | undefined): Promise<readonly StorageSection[]> {
+    const sections = await this.#options.configured();
+    if (id === undefined) return sections;
+    const found = sections.filter((section) => section.id === id);
+    if (found.length === 0) throw new StorageError('STORAGE_UNKNOWN', `no storage '${id}' of type truenasplugin is configured on this node`);
+    return found;
+  }
+
+  async #statusOf(section: StorageSection, deadline: Deadline): Promise<StatusRow> {
+    const { config } = parseSection(section.id, section.properties);
+    const row = {
+      id: section.id,
+      api: config === null ? '' : `${config.apiScheme}://${config.apiHost}:${config.apiPort}`,
+      dataset: config?.dataset ?? '',
+      total: 0,
+      available: 0,
+      used: 0,
+      volumes: 0,
+    };
+    if (isDisabled(section)) return { ...row, state: 'down', reason: 'disabled in storage.cfg' };
+    try {
+      const context = await this.#options.resolve(paramOf(section));
+      const status = await storageStatus(context, deadline);
+      const connection = context.array.connection();
+      const shown = {
+        ...row,
+        since: Math.floor(connection.since / 1000),
+        ...(connection.version === null ? {} : { version: connection.version }),
+        total: status.total,
+        available: status.available,
+        used: status.used,
+      };
+      if (!status.active) return { ...shown, state: 'down', reason: connection.error?.message ?? status.reason ?? 'not reachable' };
+      const volumes = (await listVolumes(context, {}, deadline)).length;
+      if (context.inventory.serviceRunning === false) return { ...shown, volumes, state: 'degraded', reason: 'the iSCSI service is not running' };
+      return { ...shown, volumes, state: 'healthy' };
+    } catch (error) {
+      return { ...row, state: 'down', reason: asStorageError(error).message };
+    }
+  }
+
+  async #healthOf(section: StorageSection, deadline: Deadline): Promise<HealthRow> {
+    const { faults } = parseSection(section.id, section.properties);
+    const checks: Check[] = faults.map((fault) => ({
+      name: `setting ${fault.setting}`,
+      state: fault.severity === 'error' ? 'critical' : 'warning',
+      message: fault.message,
+      cure: fault.cure,
+    }));
+    if (!checks.some((check) => check.state === 'critical')) {
+      try {
+        checks.push(...(await inspect(await this.#options.resolve(paramOf(section)), deadline)));
+      } catch (thrown) {
+        const error = asStorageError(thrown);
+        const cure = error.hints[0];
+        checks.push({ name: 'storage', state: 'critical', message: error.message, ...(cure === undefined ? {} : { cure }) });
+      }
+    }
+    return {
+      id: section.id,
+      state: worstOf(checks.map((check) => check.state)),
+      checks: checks.map(({ name, state, message, cure }) => ({ name, state, message, ...(cure === undefined ? {} : { cure }) })),
+    };
+  }
+
+  #within<T>(ms: number, deadline: Deadline, work: (own: Deadline) => Promise<T>): Promise<T> {
+    return withDeadline(this.#options.clock, Math.min(ms, Math.max(1, deadline.remaining())), 'asking the array', work, deadline.signal);
+  }
+}
+
+function paramOf(section: StorageSection): StorageParam {
+  return storageParam.parse({ id: section.id, config: withoutSecrets(section.properties) });
+}
+
+/** Keys that stand in storage.cfg are read from there by the daemon itself; they never go into a journal entry. */
+function withoutSecrets(properties: Readonly<Record<string, unknown>>): Record<string, unknown> {
+  return Object.fromEntries(Object.entries(properties).filter(([name]) => !/(?:^|_)(?:api_key|password|secret)$/.test(name)));
+}
+
+function isDisabled(section: StorageSection): boolean {
+  const value = section.properties['disable'];
+  return value !== undefined && !['', '0', 'no', 'off', 'false'].includes(String(value).toLowerCase());
+}
+
+function worstOf(states: readonly ('ok' | 'warning' | 'critical')[]): 'ok' | 'warning' | 'critical' {
+  if (states.includes('critical')) return 'critical';
+  return states.includes('warning') ? 'warning' : 'ok';
+}

@@ -1,0 +1,103 @@
+import { createJSONRPCErrorResponse, isJSONRPCID, type JSONRPCID, JSONRPCServer } from 'json-rpc-2.0';
+import { z } from 'zod';
+import { asStorageError, StorageError } from '../core/errors.ts';
+import { deadlineAfter } from '../core/deadline.ts';
+import type { Clock, Deadline, Log } from '../core/ports.ts';
+import { DEADLINE_RANGE, type ErrorData, OLDEST_PROTOCOL_VERSION, PROTOCOL_VERSION, RPC_CODES } from '../protocol/envelope.ts';
+import { METHODS, type MethodName, type Params, type Result } from '../protocol/methods.ts';
+
+/** A use case behind a method. */
+export type Handler<M extends MethodName> = (params: Params<M>, deadline: Deadline) => Promise<Result<M>>;
+export type Handlers = { readonly [M in MethodName]: Handler<M> };
+
+interface CallEnvironment {
+  readonly signal: AbortSignal;
+}
+
+/** Inner deadlines end this much before the caller's own, so that the caller gets the real reason (F-049). */
+const MARGIN_MS = 250;
+
+const versionParam = z.object({ protocol: z.int() }).loose();
+
+/**
+ * JSON-RPC 2.0 over lines: parses each call by its schema, gives it its deadline, turns failures into errors with code,
+ * causes and hints. The text of an unexpected failure stays in the log.
+ */
+export function createRpc(handlers: Handlers, clock: Clock, log: Log): (line: string, signal: AbortSignal) => Promise<string | null> {
+  const server = new JSONRPCServer<CallEnvironment>({ errorListener: () => undefined });
+  server.mapErrorToJSONRPCErrorResponse = (id, error) => errorResponse(id, asStorageError(error));
+  for (const name of Object.keys(METHODS) as MethodName[]) {
+    server.addMethod(name, (raw, environment) => call(name, handlers[name] as Handler<MethodName>, raw, environment.signal));
+  }
+
+  async function call(name: MethodName, handler: Handler<MethodName>, raw: unknown, signal: AbortSignal): Promise<unknown> {
+    const started = clock.monotonic();
+    try {
+      assertProtocol(raw);
+      const parsed = METHODS[name].params.safeParse(raw);
+      if (!parsed.success) throw new StorageError('BAD_REQUEST', `${name}: ${z.prettifyError(parsed.error)}`);
+      const params = parsed.data as Params<MethodName>;
+      const asked = params.deadline_ms ?? DEADLINE_RANGE.default;
+      const span = Math.max(asked - Math.min(MARGIN_MS, asked / 4), 50);
+      const deadline = deadlineAfter(clock, span, name, signal);
+      try {
+        const result = await handler(params, deadline);
+        log.debug('call', { method: name, ms: Math.round(clock.monotonic() - started) });
+        return result;
+      } finally {
+        deadline.release();
+      }
+    } catch (thrown) {
+      const error = asStorageError(thrown);
+      const fields = { method: name, code: error.code, error: error.message, ms: Math.round(clock.monotonic() - started) };
+      if (error.kind === 'bug') log.error('call failed', { ...fields, stack: thrown instanceof Error ? thrown.stack : undefined });
+      else log.info('call failed', fields);
+      throw error;
+    }
+  }
+
+  return async (line, signal) => {
+    let request: unknown;
+    try {
+      request = JSON.parse(line);
+    } catch {
+      return JSON.stringify(parseError());
+    }
+    if (Array.isArray(request)) {
+      return JSON.stringify(createJSONRPCErrorResponse(null, -32600, 'batches are not supported: one call a line'));
+    }
+    const response = await server.receive(request as Parameters<typeof server.receive>[0], { signal });
+    return response === null ? null : JSON.stringify(response);
+  };
+}
+
+/** The answer to a line that is no JSON. */
+function parseError(): object {
+  return createJSONRPCErrorResponse(null, -32700, 'not JSON: one JSON-RPC 2.0 object a line');
+}
+
+/** The answer to a line that is too long. */
+export function overlongAnswer(): string {
+  return JSON.stringify(createJSONRPCErrorResponse(null, -32600, 'the line is too long (at most 1 MiB)'));
+}
+
+function assertProtocol(raw: unknown): void {
+  const parsed = versionParam.safeParse(raw);
+  if (!parsed.success) throw new StorageError('BAD_REQUEST', 'the call has no `protocol` version');
+  const { protocol } = parsed.data;
+  if (protocol < OLDEST_PROTOCOL_VERSION || protocol > PROTOCOL_VERSION) {
+    throw new StorageError('PROTOCOL_VERSION', `protocol version ${protocol} is not served: this daemon speaks ${OLDEST_PROTOCOL_VERSION} to ${PROTOCOL_VERSION}`);
+  }
+}
+
+function errorResponse(id: JSONRPCID, error: StorageError): ReturnType<typeof createJSONRPCErrorResponse> {
+  const data: ErrorData = {
+    code: error.code,
+    kind: error.kind,
+    causes: [...error.causes],
+    hints: [...error.hints],
+    ...(error.state === undefined ? {} : { state: error.state }),
+    ...(Object.keys(error.facts).length === 0 ? {} : { facts: { ...error.facts } }),
+  };
+  return createJSONRPCErrorResponse(isJSONRPCID(id) ? id : null, RPC_CODES[error.kind], error.message, data);
+}

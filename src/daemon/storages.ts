@@ -1,0 +1,164 @@
+import { createHash, randomUUID } from 'node:crypto';
+import { readFile } from 'node:fs/promises';
+import type { ArrayPort } from '../core/array-port.ts';
+import { StorageError } from '../core/errors.ts';
+import type { HostPort } from '../core/host-port.ts';
+import type { Journal } from '../core/journal-port.ts';
+import { KeyedLock } from '../core/keyed-lock.ts';
+import type { Clock, Log } from '../core/ports.ts';
+import { parseSection } from '../config/parse-section.ts';
+import { readSecret, type SecretName } from '../config/secrets.ts';
+import type { StorageConfig } from '../config/storage-config.ts';
+import { parseStorageCfg, type StorageSection } from '../config/storage-cfg.ts';
+import { probePortal } from '../host/portal-probe.ts';
+import { Inventory } from '../inventory/inventory.ts';
+import type { StorageParam } from '../protocol/envelope.ts';
+import { createArray } from '../truenas/array.ts';
+import { arrayKey } from '../truenas/array-key.ts';
+import type { StorageContext } from '../volumes/context.ts';
+import { LunAllocator } from '../volumes/lun-allocator.ts';
+
+export const STORAGE_TYPE = 'truenasplugin';
+
+export interface StoragesOptions {
+  readonly storageCfg: string;
+  readonly privDir: string;
+  readonly node: string;
+  readonly hosts: { readonly kernel: HostPort; readonly direct: HostPort };
+  readonly journal: Journal;
+  readonly clock: Clock;
+  readonly log: Log;
+}
+
+/** One array with one credential: its session, its inventory and the LUN numbers promised on it. */
+interface ArrayEntry {
+  readonly key: string;
+  readonly array: ArrayPort;
+  readonly inventory: Inventory;
+  readonly luns: LunAllocator;
+  readonly users: Set<string>;
+}
+
+/** The storages that were asked for and the arrays behind them: one session for all storages of one array and key (law 9, F-052). */
+export class Storages {
+  readonly #options: StoragesOptions;
+  readonly #arrays = new Map<string, ArrayEntry>();
+  readonly #keyOfStorage = new Map<string, string>();
+  readonly #locks = new KeyedLock();
+  readonly #reservedNames = new Set<string>();
+
+  constructor(options: StoragesOptions) {
+    this.#options = options;
+  }
+
+  /** The context of a storage as the caller describes it. Errors: CONFIG_INVALID (all faults in one), SECRET_MISSING. */
+  async resolve(param: StorageParam): Promise<StorageContext> {
+    const config = checkedConfig(param);
+    const apiKey = await this.#secret(param.id, 'api_key');
+    if (apiKey === null) {
+      throw new StorageError('SECRET_MISSING', `storage '${param.id}' has no API key: neither ${this.#options.privDir}/${param.id}.api_key nor a key in ${this.#options.storageCfg}`, {
+        hints: [`pvesm set ${param.id} --api_key KEY`],
+      });
+    }
+    const entry = this.#arrayFor(config, apiKey);
+    this.#use(param.id, entry);
+    const { hosts, journal, clock, log, node } = this.#options;
+    return {
+      config,
+      section: param.config,
+      array: entry.array,
+      inventory: entry.inventory,
+      host: config.initiator === 'qemu' ? hosts.direct : hosts.kernel,
+      kernel: hosts.kernel,
+      journal,
+      locks: this.#locks,
+      luns: entry.luns,
+      reservedNames: this.#reservedNames,
+      chap: async () => {
+        if (config.chapUser === null) return null;
+        const password = await this.#secret(param.id, 'chap_password');
+        if (password === null) throw new StorageError('SECRET_MISSING', `storage '${param.id}' has chap_user but no chap_password`);
+        return { user: config.chapUser, password };
+      },
+      clock,
+      log: log.child({ storage: param.id }),
+      node,
+      newOwner: randomUUID,
+      probePortal,
+    };
+  }
+
+  /** Forgets a storage; the session of its array ends when no other storage uses it. */
+  async forget(id: string): Promise<void> {
+    const key = this.#keyOfStorage.get(id);
+    if (key === undefined) return;
+    this.#keyOfStorage.delete(id);
+    const entry = this.#arrays.get(key);
+    entry?.users.delete(id);
+    if (entry !== undefined && entry.users.size === 0) await this.#drop(entry);
+  }
+
+  /** Sections of our type in storage.cfg. Errors: CONFIG_INVALID when the file cannot be read. */
+  async configured(): Promise<readonly StorageSection[]> {
+    let text: string;
+    try {
+      text = await readFile(this.#options.storageCfg, 'utf8');
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code === 'ENOENT') return [];
+      throw new StorageError('CONFIG_INVALID', `cannot read ${this.#options.storageCfg}: ${String(error)}`, { cause: error });
+    }
+    return parseStorageCfg(text).filter((section) => section.type === STORAGE_TYPE);
+  }
+
+  async close(): Promise<void> {
+    await Promise.all([...this.#arrays.values()].map((entry) => this.#drop(entry)));
+  }
+
+  async #secret(id: string, name: SecretName): Promise<string | null> {
+    const inline = (await this.configured().catch(() => [])).find((section) => section.id === id)?.properties;
+    return (await readSecret(this.#options.privDir, id, name, inline))?.value ?? null;
+  }
+
+  #arrayFor(config: StorageConfig, apiKey: string): ArrayEntry {
+    const key = arrayKey(config, createHash('sha256').update(apiKey).digest('hex'));
+    let entry = this.#arrays.get(key);
+    if (entry === undefined) {
+      const { clock, log } = this.#options;
+      const arrayLog = log.child({ array: `${config.apiHost}:${config.apiPort}` });
+      const array = createArray({ config, apiKey: () => Promise.resolve(apiKey), clock, log: arrayLog });
+      entry = { key, array, inventory: new Inventory(array, clock, arrayLog), luns: new LunAllocator(clock), users: new Set() };
+      this.#arrays.set(key, entry);
+    }
+    return entry;
+  }
+
+  /** Remembers which array a storage uses; one whose last storage moved on (new host, rotated key) is closed. */
+  #use(id: string, entry: ArrayEntry): void {
+    const before = this.#keyOfStorage.get(id);
+    if (before === entry.key) return;
+    this.#keyOfStorage.set(id, entry.key);
+    entry.users.add(id);
+    const old = before === undefined ? undefined : this.#arrays.get(before);
+    old?.users.delete(id);
+    if (old !== undefined && old.users.size === 0) {
+      this.#drop(old).catch((error: unknown) => this.#options.log.warn('closing a session failed', { error: String(error) }));
+    }
+  }
+
+  async #drop(entry: ArrayEntry): Promise<void> {
+    this.#arrays.delete(entry.key);
+    entry.inventory.close();
+    await entry.array.close();
+  }
+}
+
+/** Errors: CONFIG_INVALID with every fault, each naming its setting. */
+export function checkedConfig(param: StorageParam): StorageConfig {
+  const { config, faults } = parseSection(param.id, param.config);
+  const errors = faults.filter((fault) => fault.severity === 'error');
+  if (config !== null && errors.length === 0) return config;
+  throw new StorageError('CONFIG_INVALID', `storage '${param.id}': ${errors.map((fault) => `${fault.setting}: ${fault.message}`).join('; ')}`, {
+    hints: [...new Set(errors.map((fault) => `${fault.setting}: ${fault.cure}`))],
+    facts: { faults: errors },
+  });
+}
