@@ -12,8 +12,6 @@ export interface Secret {
   readonly inline: boolean;
 }
 
-/** Where PVE plugins keep secrets (pve-storage-api 3.4). */
-export const SECRET_DIRECTORY = '/etc/pve/priv/storage';
 const MAX_BYTES = 1024;
 const STORAGE_ID = /^[a-z][a-z0-9\-_.]*[a-z0-9]$/i;
 const NAMES = {
@@ -24,14 +22,15 @@ const NAMES = {
 /**
  * Reads a secret of a storage: from `<directory>/<id>.<name>`, else from the section itself, as the Perl plugins kept it
  * (F-402). The file is a regular one of at most 1 KiB that no other user may read; blanks around the value are cut off.
- * Neither the value nor any part of it gets into an error. Errors: SECRET_MISSING, CONFIG_INVALID.
+ * Null when it is in neither place. Neither the value nor any part of it gets into an error. Errors: SECRET_MISSING (the
+ * file is empty), CONFIG_INVALID (it cannot be used).
  */
 export async function readSecret(
   directory: string,
   id: string,
   name: SecretName,
   section: Readonly<Record<string, unknown>> = {},
-): Promise<Secret> {
+): Promise<Secret | null> {
   if (!STORAGE_ID.test(id)) throw new StorageError('CONFIG_INVALID', `the storage id of a secret is not usable`);
   const path = join(directory, `${id}.${name}`);
   const stored = await readFileOf(path);
@@ -40,10 +39,7 @@ export async function readSecret(
     const value = section[key];
     if (typeof value === 'string' && value.trim() !== '') return { value: checked(value, name, `${key} of storage '${id}'`), inline: true };
   }
-  throw new StorageError('SECRET_MISSING', `storage '${id}': ${name} is set neither in ${path} nor in storage.cfg`, {
-    causes: [`the file ${path} was removed`, `the storage was added without --${name}`],
-    hints: [`pvesm set ${id} --${name} VALUE`],
-  });
+  return null;
 }
 
 /** The file's text; null when there is none. */

@@ -2,7 +2,7 @@ import { printable } from '../core/volume-name.ts';
 import { settingNamed } from './schema.ts';
 
 /** One section of a file in PVE's section format. */
-export interface CfgSection {
+export interface StorageSection {
   readonly type: string;
   readonly id: string;
   /** In file order; null where a key stands alone (PVE reads that as 1 for booleans). */
@@ -17,8 +17,8 @@ interface CfgWarning {
   readonly message: string;
 }
 
-export interface StorageCfg {
-  readonly sections: readonly CfgSection[];
+interface StorageCfg {
+  readonly sections: readonly StorageSection[];
   readonly warnings: readonly CfgWarning[];
 }
 
@@ -37,7 +37,7 @@ interface OpenSection {
  * ends at an empty line, comments are skipped anywhere, a header inside a section is an ignored line, of two equal keys
  * the first counts, of two sections with one id the last. What PVE only warns about is a warning here too. Never throws.
  */
-export function parseStorageCfg(text: string): StorageCfg {
+export function readStorageCfg(text: string): StorageCfg {
   const warnings: CfgWarning[] = [];
   if (text.length > MAX_TEXT) return { sections: [], warnings: [{ line: 1, message: 'longer than 1 MiB: this is no storage.cfg' }] };
   const found = new Map<string, { type: string; id: string; line: number; properties: Map<string, string | null> }>();
@@ -72,6 +72,11 @@ export function parseStorageCfg(text: string): StorageCfg {
   // fromEntries defines own properties: a key named __proto__ stays a key
   const sections = [...found.values()].map((section) => ({ ...section, properties: Object.fromEntries(section.properties) }));
   return { sections, warnings };
+}
+
+/** The sections alone, as readStorageCfg finds them. */
+export function parseStorageCfg(text: string): readonly StorageSection[] {
+  return readStorageCfg(text).sections;
 }
 
 /** `^(\S+):\s*(\S+)\s*$` without a regular expression: its backtracking grows with the square of the line. */
