@@ -1,0 +1,61 @@
+import type { Setting } from '../../src/config/setting.ts';
+
+export const BEGIN_MARK = '# BEGIN GENERATED SCHEMA';
+export const END_MARK = '# END GENERATED SCHEMA';
+
+/** What the generator reads of a setting. */
+export type SettingFacts = Pick<
+  Setting,
+  'name' | 'aliases' | 'type' | 'enum' | 'minimum' | 'maximum' | 'default' | 'description' | 'fixed' | 'sensitive'
+>;
+
+/** Characters that descriptions use for looks; PVE prints bytes, so the module stays ASCII. */
+const PLAIN: Readonly<Record<string, string>> = { '’': "'", '‘': "'", '“': '"', '”': '"', '–': '-', '—': '-', '…': '...' };
+
+/** A Perl single-quoted string, ASCII only, one line. */
+export function perlString(text: string): string {
+  const ascii = text
+    .replace(/[’‘“”–—…]/g, (mark) => PLAIN[mark] ?? '?')
+    .replace(/\s+/g, ' ')
+    .replace(/[^\x20-\x7e]/g, '?');
+  return `'${ascii.replace(/[\\']/g, '\\$&')}'`;
+}
+
+function perlDefault(value: string | number | boolean): string {
+  if (typeof value === 'boolean') return value ? '1' : '0';
+  return typeof value === 'number' ? String(value) : perlString(value);
+}
+
+/** One line: `'name' => [{ schema }, { marks }],`; marks: `fixed`, `secret` with the secret's own name. */
+function line(name: string, setting: SettingFacts): string {
+  const description = name === setting.name ? setting.description : `Another name of ${setting.name}.`;
+  const schema = [`type => ${perlString(setting.type === 'enum' ? 'string' : setting.type)}`];
+  if (setting.enum !== undefined) schema.push(`enum => [${setting.enum.map(perlString).join(', ')}]`);
+  if (setting.minimum !== undefined) schema.push(`minimum => ${setting.minimum}`);
+  if (setting.maximum !== undefined) schema.push(`maximum => ${setting.maximum}`);
+  if (setting.default !== undefined) schema.push(`default => ${perlDefault(setting.default)}`);
+  schema.push(`description => ${perlString(description)}`, 'optional => 1');
+  const marks: string[] = [];
+  if (setting.fixed === true) marks.push('fixed => 1');
+  if (setting.sensitive === true) marks.push(`secret => ${perlString(setting.name)}`);
+  return `    ${perlString(name)} => [{ ${schema.join(', ')} }, { ${marks.join(', ')} }],`.replace('{  }', '{}');
+}
+
+/** The lines between the marks: each setting under its own name, then under its aliases. */
+export function renderSchema(settings: readonly SettingFacts[]): string {
+  const lines = settings.flatMap((setting) => [setting.name, ...setting.aliases].map((name) => [name, line(name, setting)] as const));
+  const twice = lines.find(([name], index) => lines.findIndex(([other]) => other === name) !== index);
+  if (twice !== undefined) throw new Error(`setting '${twice[0]}' stands twice in the schema`);
+  return lines.map(([, text]) => text).join('\n');
+}
+
+/** `source` with the text between the marks replaced. Throws when a mark is missing or stands twice. */
+export function replaceGenerated(source: string, generated: string): string {
+  const begin = source.split(`${BEGIN_MARK}\n`);
+  const [head, rest] = begin;
+  if (begin.length !== 2 || head === undefined || rest === undefined) throw new Error(`'${BEGIN_MARK}' must stand exactly once`);
+  const end = rest.split(END_MARK);
+  const tail = end[1];
+  if (end.length !== 2 || tail === undefined) throw new Error(`'${END_MARK}' must stand exactly once, after the other mark`);
+  return `${head}${BEGIN_MARK}\n${generated}\n    ${END_MARK}${tail}`;
+}
