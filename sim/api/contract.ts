@@ -106,6 +106,17 @@ export interface SimMethod {
   run(args: readonly unknown[], context: CallContext): unknown;
 }
 
+/**
+ * A `query` method may answer with this instead of rows: the server sends `value` as it is, without filter and options
+ * (pool.dataset.query with `count` on 25.10 and 26.0 ignores the filters, truenas-api 7.2).
+ */
+export class FinishedQuery {
+  readonly value: unknown;
+  constructor(value: unknown) {
+    this.value = value;
+  }
+}
+
 export interface SimParam {
   readonly name: string;
   readonly schema: z.ZodType;
@@ -156,4 +167,6 @@ export interface ArrayOptions {
   readonly pool: { readonly name: string; readonly size: number };
   /** dataset, target, portal, initiator group to begin with; absent = an array that holds only a pool */
   readonly seed?: { readonly dataset: string; readonly target: string };
+  /** For every new zvol the first N looks at `/dev/zvol/...` find nothing yet (udev lag, truenas-api 9.1); default 0. */
+  readonly zvolDeviceLag?: number;
 }

@@ -1,0 +1,137 @@
+import { CallError, type SimRelease, type SimServices } from '../api/contract.ts';
+import type { LunServer } from '../blocks/lun-server.ts';
+import { servedTargets, zvolOfPath } from './iscsi/exports.ts';
+import type { IscsiState } from './iscsi/iscsi-state.ts';
+import type { ServicesState } from './services-state.ts';
+import { Datasets } from './zfs/datasets.ts';
+import { PropertyReader } from './zfs/property-reader.ts';
+import { Snapshots } from './zfs/snapshots.ts';
+import { SpaceAccounting } from './zfs/space.ts';
+import type { ZfsState } from './zfs/zfs-state.ts';
+
+export interface ArrayParts {
+  readonly services: SimServices;
+  readonly zfs: ZfsState;
+  readonly iscsi: IscsiState;
+  readonly serviceStates: ServicesState;
+  readonly luns: LunServer;
+  /** addresses of the machine that portals may listen on */
+  readonly addresses: readonly string[];
+  /** the port the target service really listens on, when it cannot be another; null: any */
+  readonly fixedPort: number | null;
+  readonly zvolDeviceLag: number;
+}
+
+/** Everything a method of the simulated array works on. */
+export class ArrayCore {
+  readonly release: SimRelease;
+  readonly services: SimServices;
+  readonly zfs: ZfsState;
+  readonly space: SpaceAccounting;
+  readonly datasets: Datasets;
+  readonly snapshots: Snapshots;
+  readonly iscsi: IscsiState;
+  readonly serviceStates: ServicesState;
+  readonly luns: LunServer;
+  readonly addresses: readonly string[];
+  readonly fixedPort: number | null;
+  /** Fault: how many looks at a new zvol's device node find nothing. */
+  zvolDeviceLag: number;
+  /** Fault: every reload of the target service fails. */
+  reloadFails = false;
+
+  private readonly looks = new Map<string, number>();
+  private readonly held = new Set<string>();
+  private exported = new Set<string>();
+  private applying: Promise<void> = Promise.resolve();
+  private queued: Promise<void> | null = null;
+
+  constructor(parts: ArrayParts) {
+    this.services = parts.services;
+    this.release = parts.services.release;
+    this.zfs = parts.zfs;
+    this.space = new SpaceAccounting(parts.zfs);
+    this.datasets = new Datasets(parts.zfs, this.space);
+    this.snapshots = new Snapshots(parts.zfs, this.space, this.datasets);
+    this.iscsi = parts.iscsi;
+    this.serviceStates = parts.serviceStates;
+    this.luns = parts.luns;
+    this.addresses = parts.addresses;
+    this.fixedPort = parts.fixedPort;
+    this.zvolDeviceLag = parts.zvolDeviceLag;
+  }
+
+  reader(): PropertyReader {
+    return new PropertyReader(this.zfs, this.space);
+  }
+
+  atLeast(release: SimRelease): boolean {
+    return Number(this.release) >= Number(release);
+  }
+
+  /**
+   * What every change of the iSCSI configuration ends with: a running service reads it again, a stopped one is left alone
+   * (truenas-api 8). Errors: CallError ESERVICESTARTFAILURE.
+   */
+  async reloadIscsi(): Promise<void> {
+    if (!this.serviceStates.running('iscsitarget')) return;
+    if (this.reloadFails) throw new CallError('The iscsitarget service failed to start', 'ESERVICESTARTFAILURE');
+    try {
+      await this.applyExports();
+    } catch (error) {
+      this.services.log(`reload of iscsitarget failed: ${error instanceof Error ? error.message : String(error)}`);
+      throw new CallError('The iscsitarget service failed to start', 'ESERVICESTARTFAILURE');
+    }
+  }
+
+  /**
+   * Brings the target service in line with the configuration (nothing is served while it is stopped). Requests that come
+   * while one is at work share the next one.
+   */
+  applyExports(): Promise<void> {
+    if (this.queued !== null) return this.queued;
+    const run = this.applying.then(async () => {
+      this.queued = null;
+      const targets = this.serviceStates.running('iscsitarget') ? servedTargets(this.iscsi, this.zfs) : [];
+      await this.luns.apply(targets);
+      this.exported = new Set(targets.flatMap((target) => target.luns.map((lun) => lun.key)));
+      this.updateOpen();
+    });
+    this.queued = run;
+    this.applying = run.then(
+      () => undefined,
+      () => undefined,
+    );
+    return run;
+  }
+
+  /** Fault: something on the array keeps the zvol open (udev, a snapshot task), so that it is busy. */
+  hold(zvol: string, open: boolean): void {
+    const guid = this.zfs.mustDataset(zvol).guid;
+    if (open) this.held.add(guid);
+    else this.held.delete(guid);
+    this.updateOpen();
+  }
+
+  /** Whether `/dev/zvol/...` of an extent's path is there. Snapshots have a node only with snapdev=visible (RP-03). */
+  deviceExists(path: string): boolean {
+    const name = zvolOfPath(path);
+    const at = name.indexOf('@');
+    const record = this.zfs.dataset(at < 0 ? name : name.slice(0, at));
+    if (record === undefined || record.type !== 'VOLUME') return false;
+    if (at >= 0) return this.zfs.snapshot(name) !== undefined && this.reader().read(record, 'snapdev')?.raw === 'visible';
+    const looks = (this.looks.get(record.guid) ?? 0) + 1;
+    this.looks.set(record.guid, looks);
+    return looks > this.zvolDeviceLag;
+  }
+
+  private updateOpen(): void {
+    this.zfs.open.clear();
+    for (const guid of [...this.exported, ...this.held]) this.zfs.open.add(guid);
+  }
+}
+
+/** Lets other requests in, as an `await` between two database calls does on TrueNAS. */
+export function pause(): Promise<void> {
+  return new Promise((resolve) => setImmediate(resolve));
+}

@@ -1,0 +1,118 @@
+import { randomUUID } from 'node:crypto';
+import type { ArrayOptions, SimArray, SimMethod, SimServices } from '../api/contract.ts';
+import { authMethods } from '../api/iscsi-auth.ts';
+import { extentMethods } from '../api/iscsi-extent.ts';
+import { globalMethods } from '../api/iscsi-global.ts';
+import { initiatorMethods } from '../api/iscsi-initiator.ts';
+import { portalMethods } from '../api/iscsi-portal.ts';
+import { targetMethods } from '../api/iscsi-target.ts';
+import { mappingMethods } from '../api/iscsi-targetextent.ts';
+import { datasetDeleteMethods } from '../api/pool-dataset-delete.ts';
+import { datasetQueryMethods } from '../api/pool-dataset-query.ts';
+import { datasetWriteMethods } from '../api/pool-dataset-write.ts';
+import { poolMethods } from '../api/pool.ts';
+import { serviceMethods } from '../api/service.ts';
+import { snapshotMethods } from '../api/snapshot.ts';
+import { type Identity, identitySchema, newIdentity, systemMethods } from '../api/system.ts';
+import { MemoryBlocks } from '../blocks/memory-blocks.ts';
+import { MemoryLunServer } from '../blocks/memory-lun-server.ts';
+import { ArrayCore } from './array-core.ts';
+import { IscsiState } from './iscsi/iscsi-state.ts';
+import { ServicesState } from './services-state.ts';
+import { ZfsState } from './zfs/zfs-state.ts';
+import { seed } from './seed.ts';
+
+/** What tests and the control socket can do to the array besides calling its API. */
+export interface ArrayControls {
+  /** Something on the array keeps a zvol open: destroying it is refused as busy. */
+  holdZvol(zvol: string, open: boolean): void;
+  /** For zvols made from now on: how many looks at the device node find nothing. */
+  setZvolDeviceLag(looks: number): void;
+  /** Reloading the target service fails (errno 202). */
+  setReloadFails(fails: boolean): void;
+  /** `memory` blocks only: an initiator logs in to a target (full IQN). Returns its logout, null when it is refused. */
+  openSession(session: { readonly initiator: string; readonly address: string; readonly target: string }): (() => void) | null;
+}
+
+export interface ModelledArray extends SimArray {
+  readonly controls: ArrayControls;
+}
+
+/** The models of one TrueNAS: datasets, snapshots, iSCSI, services. `services.release` decides how it behaves. */
+export function createArray(services: SimServices, options: ArrayOptions): ModelledArray {
+  const blocks = new MemoryBlocks();
+  const luns = new MemoryLunServer();
+  const zfs = new ZfsState({
+    pool: options.pool.name,
+    size: options.pool.size,
+    blocks,
+    now: () => services.now(),
+    changed: () => services.changed('zfs'),
+  });
+  const iscsi = new IscsiState(() => services.changed('iscsi'));
+  const serviceStates = new ServicesState(() => services.changed('services'));
+  const core = new ArrayCore({
+    services,
+    zfs,
+    iscsi,
+    serviceStates,
+    luns,
+    addresses: [...new Set([options.portal.host, '127.0.0.1'])],
+    fixedPort: options.blocks === 'tgt' ? options.portal.port : null,
+    zvolDeviceLag: options.zvolDeviceLag ?? 0,
+  });
+  let identity: Identity = newIdentity();
+  seed(core, options);
+
+  const methods: SimMethod[] = [
+    ...datasetQueryMethods(core),
+    ...datasetWriteMethods(core),
+    ...datasetDeleteMethods(core),
+    ...snapshotMethods(core),
+    ...globalMethods(core),
+    ...portalMethods(core),
+    ...initiatorMethods(core),
+    ...authMethods(core),
+    ...targetMethods(core),
+    ...extentMethods(core),
+    ...mappingMethods(core),
+    ...serviceMethods(core),
+    ...poolMethods(core),
+    ...systemMethods(core, () => identity, randomUUID(), services.now()),
+  ].filter((one) => one.releases === undefined || one.releases.includes(services.release));
+
+  return {
+    methods,
+    persistent: [
+      { name: 'zfs', dump: () => zfs.dump(), load: (data) => zfs.load(data) },
+      { name: 'iscsi', dump: () => iscsi.dump(), load: (data) => iscsi.load(data) },
+      { name: 'services', dump: () => serviceStates.dump(), load: (data) => serviceStates.load(data) },
+      {
+        name: 'identity',
+        dump: () => identity,
+        load: (data) => {
+          identity = identitySchema.parse(data);
+        },
+      },
+    ],
+    setPoolFull: (full) => {
+      zfs.full = full;
+      zfs.version += 1;
+    },
+    start: async () => {
+      await luns.start();
+      await core.applyExports();
+    },
+    stop: () => luns.stop(),
+    controls: {
+      holdZvol: (zvol, open) => core.hold(zvol, open),
+      setZvolDeviceLag: (looks) => {
+        core.zvolDeviceLag = looks;
+      },
+      setReloadFails: (fails) => {
+        core.reloadFails = fails;
+      },
+      openSession: (session) => luns.openSession(session),
+    },
+  };
+}

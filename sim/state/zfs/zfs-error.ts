@@ -1,0 +1,28 @@
+/** What ZFS itself refuses; the API layer words it as its release does (truenas-api 9, 10; RP-06). */
+export type ZfsErrorCode =
+  | 'exists'
+  | 'not-found'
+  | 'busy'
+  | 'has-children'
+  | 'has-clones'
+  | 'has-snapshots'
+  | 'newer-snapshots'
+  | 'newer-clones'
+  | 'held'
+  | 'no-space'
+  | 'not-a-clone'
+  | 'invalid-name'
+  | 'invalid-property'
+  | 'conflict';
+
+export class ZfsError extends Error {
+  readonly code: ZfsErrorCode;
+  /** full names (datasets or snapshots) that stand in the way */
+  readonly names: readonly string[];
+  constructor(code: ZfsErrorCode, message: string, names: readonly string[] = []) {
+    super(message);
+    this.name = 'ZfsError';
+    this.code = code;
+    this.names = names;
+  }
+}
