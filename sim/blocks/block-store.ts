@@ -15,6 +15,8 @@ export interface BlockStore {
   remove(key: string): Promise<void>;
   /** Bytes that are really taken; 0 where there is no data. */
   allocated(key: string): number;
+  /** After a start: the volume is there with this size, of zeros when it was not. */
+  ensure(key: string, bytes: number): Promise<void>;
   /** Files that belong to no key in `known` are removed (a simulator that was killed between two steps). */
   prune(known: ReadonlySet<string>): Promise<void>;
 }

@@ -20,6 +20,9 @@ export class MemoryBlocks implements BlockStore {
   allocated(): number {
     return 0;
   }
+  ensure(): Promise<void> {
+    return Promise.resolve();
+  }
   prune(): Promise<void> {
     return Promise.resolve();
   }

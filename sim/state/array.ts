@@ -1,4 +1,5 @@
 import { randomUUID } from 'node:crypto';
+import path from 'node:path';
 import type { ArrayOptions, SimArray, SimMethod, SimServices } from '../api/contract.ts';
 import { authMethods } from '../api/iscsi-auth.ts';
 import { extentMethods } from '../api/iscsi-extent.ts';
@@ -14,11 +15,17 @@ import { poolMethods } from '../api/pool.ts';
 import { serviceMethods } from '../api/service.ts';
 import { snapshotMethods } from '../api/snapshot.ts';
 import { type Identity, identitySchema, newIdentity, systemMethods } from '../api/system.ts';
+import type { BlockStore } from '../blocks/block-store.ts';
+import { FileBlocks } from '../blocks/file-blocks.ts';
+import type { LunServer } from '../blocks/lun-server.ts';
 import { MemoryBlocks } from '../blocks/memory-blocks.ts';
 import { MemoryLunServer } from '../blocks/memory-lun-server.ts';
+import { TgtDaemon } from '../blocks/tgt-daemon.ts';
+import { TgtLunServer } from '../blocks/tgt-lun-server.ts';
 import { ArrayCore } from './array-core.ts';
 import { IscsiState } from './iscsi/iscsi-state.ts';
 import { ServicesState } from './services-state.ts';
+import { bytesOf } from './zfs/space.ts';
 import { ZfsState } from './zfs/zfs-state.ts';
 import { seed } from './seed.ts';
 
@@ -40,8 +47,7 @@ export interface ModelledArray extends SimArray {
 
 /** The models of one TrueNAS: datasets, snapshots, iSCSI, services. `services.release` decides how it behaves. */
 export function createArray(services: SimServices, options: ArrayOptions): ModelledArray {
-  const blocks = new MemoryBlocks();
-  const luns = new MemoryLunServer();
+  const { blocks, luns, memory, prepare } = storage(services, options);
   const zfs = new ZfsState({
     pool: options.pool.name,
     size: options.pool.size,
@@ -100,6 +106,10 @@ export function createArray(services: SimServices, options: ArrayOptions): Model
       zfs.version += 1;
     },
     start: async () => {
+      await prepare();
+      const volumes = zfs.datasets().filter((one) => one.type === 'VOLUME');
+      await blocks.prune(new Set([...volumes.map((one) => one.guid), ...zfs.dump().snapshots.map((one) => one.guid)]));
+      for (const volume of volumes) await blocks.ensure(volume.guid, bytesOf(volume, 'volsize'));
       await luns.start();
       await core.applyExports();
     },
@@ -112,7 +122,24 @@ export function createArray(services: SimServices, options: ArrayOptions): Model
       setReloadFails: (fails) => {
         core.reloadFails = fails;
       },
-      openSession: (session) => luns.openSession(session),
+      openSession: (session) => memory?.openSession(session) ?? null,
     },
   };
+}
+
+interface Storage {
+  readonly blocks: BlockStore;
+  readonly luns: LunServer;
+  readonly memory: MemoryLunServer | null;
+  prepare(): Promise<void>;
+}
+
+function storage(services: SimServices, options: ArrayOptions): Storage {
+  if (options.blocks === 'memory') {
+    const memory = new MemoryLunServer();
+    return { blocks: new MemoryBlocks(), luns: memory, memory, prepare: () => Promise.resolve() };
+  }
+  const files = new FileBlocks(path.join(options.directory, 'blocks'));
+  const daemon = new TgtDaemon(options.directory, options.portal, (message) => services.log(message));
+  return { blocks: files, luns: new TgtLunServer(daemon, files), memory: null, prepare: () => files.prepare() };
 }
