@@ -1,0 +1,42 @@
+import type { IncomingMessage } from 'node:http';
+import { RESPONSE_ALREADY_SENT } from '@hono/node-server/utils/response';
+import { Hono } from 'hono';
+import type { SimRelease } from '../api/contract.ts';
+import type { FaultPlan } from '../faults/fault-plan.ts';
+import { restRoutes, type RestParts } from '../rest/rest-api.ts';
+import { API_VERSIONS } from './api-versions.ts';
+import type { Origin } from './caller.ts';
+import type { Dispatcher } from './dispatcher.ts';
+
+export interface HttpBindings {
+  readonly incoming: IncomingMessage;
+}
+
+export interface HttpParts extends Omit<RestParts, 'origin'> {
+  readonly release: SimRelease;
+  readonly dispatcher: Dispatcher;
+  readonly faults: FaultPlan;
+  readonly bootId: string;
+  origin(request: IncomingMessage): Origin;
+}
+
+/** Plain HTTP: `/api/versions`, `/api/boot_id` and, on 25.x, REST (truenas-api 1, 13). */
+export function httpApp(parts: HttpParts): Hono<{ Bindings: HttpBindings }> {
+  const app = new Hono<{ Bindings: HttpBindings }>();
+  app.use('*', async (context, next) => {
+    const struck = parts.faults.take(`${context.req.method} ${context.req.path}`, false).map((fault) => fault.fault);
+    if (struck.includes('mute') || struck.includes('drop-answer')) return RESPONSE_ALREADY_SENT;
+    if (struck.includes('cut-before') || struck.includes('cut-after')) {
+      context.env.incoming.socket.destroy();
+      return RESPONSE_ALREADY_SENT;
+    }
+    if (struck.includes('error')) return context.json({ message: 'Failed on purpose' }, 500);
+    await next();
+    return undefined;
+  });
+  app.get('/api/versions', (context) => context.json(API_VERSIONS[parts.release]));
+  if (parts.release !== '25.04') app.get('/api/boot_id', (context) => context.json(parts.bootId));
+  if (parts.release !== '26.0') app.route('/api/v2.0', restRoutes(parts));
+  app.notFound((context) => context.text('404: Not Found', 404));
+  return app;
+}
