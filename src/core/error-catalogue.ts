@@ -34,6 +34,12 @@ export const ERROR_CATALOGUE = {
   ),
   INTERNAL: entry('bug', 'A fault of pve-truenas itself', [], ['journalctl -u pve-truenasd']),
   SHUTTING_DOWN: entry('unavailable', 'The daemon is stopping', [], ['systemctl status pve-truenasd']),
+  DAEMON_UNREACHABLE: entry(
+    'unavailable',
+    'The daemon of this node cannot be asked',
+    ['pve-truenasd is not running'],
+    ['systemctl start pve-truenasd', 'journalctl -u pve-truenasd'],
+  ),
   // settings
   CONFIG_INVALID: entry('invalid', 'A setting of the storage is wrong', [], ['pve-truenas config check']),
   SECRET_MISSING: entry(

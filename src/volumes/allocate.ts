@@ -49,7 +49,9 @@ export async function allocate(context: StorageContext, request: AllocateRequest
       return name;
     } catch (error) {
       if (!(error instanceof StorageError && error.code === 'VOLUME_EXISTS')) throw error;
-      tried.add(name); // another node was faster, or someone made it by hand: the next number
+      // Another node was faster, or someone made it by hand: learn what else is there (callers share one read), take the next.
+      tried.add(name);
+      await context.inventory.zvolCollection(context.config.dataset).reload(deadline);
     } finally {
       context.reservedNames.delete(zvolId(context, name));
     }
@@ -120,6 +122,11 @@ async function allocateNamed(context: StorageContext, name: string, request: All
       // The caller may have gone while the last answer came: it would never learn of the volume.
       deadline.signal.throwIfAborted();
     } catch (error) {
+      // Refused since somebody else's volume has the name: nothing of ours is there to be taken back.
+      if (error instanceof StorageError && error.code === 'VOLUME_EXISTS') {
+        await context.journal.end(operation.id);
+        throw error;
+      }
       throw await takeBackAfter(context, operation, asStorageError(error));
     }
     await context.journal.end(operation.id);

@@ -1,0 +1,140 @@
+import { describe, expect, it } from 'vitest';
+import { FakeHost } from '../host/testing/fake-host.ts';
+import { RefusedError } from '../core/errors.ts';
+import { allocate } from './allocate.ts';
+import { finishFree, free } from './free.ts';
+import { createSnapshot } from './snapshots.ts';
+import type { Mishap } from './testing/fake-array.ts';
+import { World } from './testing/world.ts';
+
+const GIB = 2 ** 30;
+const EMPTY = { zvols: 0, extents: 0, mappings: 0, snapshots: 0 };
+
+async function withDisk(host = new FakeHost()): Promise<World> {
+  const w = await new World(host).warm();
+  await w.run((context, deadline) => allocate(context, { vmid: 100, size: GIB }, deadline));
+  w.array.calls.length = 0;
+  return w;
+}
+const freeIt = (w: World, name = 'vm-100-disk-0'): Promise<void> => w.run((context, deadline) => free(context, name, deadline));
+
+describe('free', () => {
+  it('F-616: needs three changes and one read, in the order that never deletes the target', async () => {
+    const w = await withDisk();
+    await freeIt(w);
+    expect(w.array.calls).toEqual(['deleteMapping', 'deleteExtent', 'deleteZvol', 'datasetAndZvol']);
+    expect(w.array.contents()).toEqual(EMPTY);
+    expect(w.journal.open.size).toBe(0);
+  });
+
+  it('removes snapshots that it knows of and ones that it does not know of', async () => {
+    const w = await withDisk();
+    await w.run((context, deadline) => createSnapshot(context, 'vm-100-disk-0', 's1', deadline));
+    await freeIt(w);
+    expect(w.array.contents()).toEqual(EMPTY);
+    const other = await withDisk();
+    other.array.putSnapshot('tank/pve/vm-100-disk-0', 'auto-2026-01-01');
+    await freeIt(other);
+    expect(other.array.contents()).toEqual(EMPTY);
+  });
+
+  it('changes nothing when a clone hangs on a snapshot that is known', async () => {
+    const w = await withDisk();
+    await w.run((context, deadline) => createSnapshot(context, 'vm-100-disk-0', 's1', deadline));
+    w.array.putZvol('other/clone', { origin: 'tank/pve/vm-100-disk-0@s1' });
+    await expect(freeIt(w)).rejects.toMatchObject({ code: 'VOLUME_HAS_CLONES' });
+    expect(w.array.contents()).toEqual({ zvols: 2, extents: 1, mappings: 1, snapshots: 1 });
+    expect(w.array.count('deleteMapping', 'deleteExtent', 'deleteZvol', 'deleteSnapshot')).toBe(0);
+  });
+
+  it('exports the volume again when clones of an unknown snapshot forbid the deletion', async () => {
+    const w = await withDisk();
+    w.array.putSnapshot('tank/pve/vm-100-disk-0', 'auto');
+    w.array.putZvol('other/clone', { origin: 'tank/pve/vm-100-disk-0@auto' });
+    await expect(freeIt(w)).rejects.toMatchObject({ code: 'VOLUME_HAS_CLONES' });
+    expect(w.array.contents()).toEqual({ zvols: 2, extents: 1, mappings: 1, snapshots: 1 });
+    expect(w.journal.open.size).toBe(0);
+  });
+
+  it('F-312: refuses while something on this node holds the device, and changes nothing', async () => {
+    const host = new FakeHost();
+    const w = await withDisk(host);
+    host.holders = () => Promise.resolve(['mounted on /mnt']);
+    await expect(freeIt(w)).rejects.toMatchObject({ code: 'VOLUME_BUSY' });
+    expect(w.array.calls).toEqual([]);
+  });
+
+  it('never touches a zvol that is not ours, nor one that someone else exports too', async () => {
+    const w = await new World(new FakeHost()).warm();
+    w.array.putZvol('tank/pve/vm-100-disk-0');
+    await expect(freeIt(w)).rejects.toMatchObject({ code: 'VOLUME_FOREIGN' });
+    const shared = await withDisk();
+    shared.array.putExtent('by-hand', 'tank/pve/vm-100-disk-0');
+    shared.array.emit({ kind: 'reconnected' });
+    await expect(freeIt(shared)).rejects.toMatchObject({ code: 'VOLUME_BUSY' });
+    expect(shared.array.contents()).toEqual({ zvols: 1, extents: 2, mappings: 1, snapshots: 0 });
+  });
+
+  it('frees a volume of the Perl plugins by its old id, whatever LUN stands in it (F-103, F-501, F-508)', async () => {
+    const w = await new World(new FakeHost()).warm();
+    w.array.putZvol('tank/pve/vm-100-disk-0');
+    const extent = w.array.putExtent('vm-100-disk-0-3bb3bd86', 'tank/pve/vm-100-disk-0');
+    w.array.extentsById.set(extent.id, { ...extent, name: `vm-100-disk-0-${await sha('tank/pve/vm-100-disk-0')}` });
+    w.array.putMapping(1, extent.id, 7);
+    w.array.emit({ kind: 'reconnected' });
+    await freeIt(w, 'vol-vm-100-disk-0-lun3');
+    expect(w.array.contents()).toEqual(EMPTY);
+  });
+
+  it('F-313: a volume that is absent is said to be absent', async () => {
+    const w = await new World(new FakeHost()).warm();
+    await expect(freeIt(w)).rejects.toMatchObject({ code: 'VOLUME_MISSING' });
+  });
+
+  it('F-315: believes its eyes, not the answer, and tries again while the zvol is busy', async () => {
+    const w = await withDisk();
+    let refusals = 2;
+    const real = w.array.deleteZvol;
+    w.array.deleteZvol = (id) => {
+      if (refusals-- > 0) return Promise.resolve(); // "true", and nothing happened (26.0)
+      return real(id);
+    };
+    await freeIt(w);
+    expect(w.array.contents()).toEqual(EMPTY);
+    const busy = await withDisk();
+    busy.array.deleteZvol = () => Promise.reject(new RefusedError('VOLUME_BUSY', 'dataset is busy', { errno: 16 }));
+    await expect(freeIt(busy)).rejects.toMatchObject({ code: 'DELETE_UNCONFIRMED' });
+    expect(busy.journal.left).toHaveLength(1);
+  });
+
+  describe('whatever befalls a call, the deletion ends or is left to be finished', () => {
+    for (const method of ['deleteMapping', 'deleteExtent', 'deleteZvol', 'datasetAndZvol'] as const) {
+      for (const mishap of ['before', 'after', 'down'] satisfies Mishap[]) {
+        it(`${method}: ${mishap}`, async () => {
+          const w = await withDisk();
+          w.array.plan(method, mishap);
+          await freeIt(w).catch(() => undefined);
+          for (const operation of w.journal.left) await w.run((context, deadline) => finishFree(context, operation, deadline));
+          expect(w.array.contents()).toEqual(EMPTY);
+        });
+      }
+    }
+  });
+
+  it('finishing an old deletion leaves a new volume of the same name alone', async () => {
+    const w = await withDisk();
+    w.array.plan('deleteZvol', 'down');
+    await freeIt(w).catch(() => undefined);
+    const [operation] = w.journal.left;
+    w.array.zvolsById.clear();
+    w.array.emit({ kind: 'reconnected' });
+    await w.run((context, deadline) => allocate(context, { vmid: 100, size: GIB }, deadline));
+    await w.run((context, deadline) => finishFree(context, operation!, deadline));
+    expect(w.array.contents()).toEqual({ zvols: 1, extents: 1, mappings: 1, snapshots: 0 });
+  });
+});
+
+async function sha(text: string): Promise<string> {
+  const { createHash } = await import('node:crypto');
+  return createHash('sha1').update(text).digest('hex').slice(0, 8);
+}
