@@ -4,7 +4,7 @@ import { CONNECTION, FABRIC, PVE, VOLUMES } from './active-settings.ts';
 import { readerOf, type SectionReader } from './section-reader.ts';
 import { type DraftConfig, judgeTogether } from './section-rules.ts';
 import type { ConfigFault, StorageConfig } from './storage-config.ts';
-import { portalKey } from './text-rules.ts';
+import { distinctPortals } from './text-rules.ts';
 
 const STORAGE_ID = /^[a-z][a-z0-9\-_.]*[a-z0-9]$/i;
 const MAX_ID = 100;
@@ -80,6 +80,5 @@ function milliseconds(seconds: number): number {
 function portalsOf(section: SectionReader): readonly PortalAddress[] {
   const first = section.read(FABRIC.discoveryPortal);
   const more = section.read(FABRIC.portals) ?? [];
-  const all = first === undefined ? more : [first, ...more];
-  return [...new Map(all.map((portal) => [portalKey(portal), portal] as const)).values()];
+  return distinctPortals(first === undefined ? more : [first, ...more]);
 }

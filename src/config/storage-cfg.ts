@@ -14,6 +14,8 @@ export interface StorageSection {
 /** A line that PVE passes over with a warning. */
 interface CfgWarning {
   readonly line: number;
+  /** Type of the section it stands in; null outside of sections. */
+  readonly type: string | null;
   readonly message: string;
 }
 
@@ -27,6 +29,7 @@ const STORAGE_ID = /^[a-z][a-z0-9\-_.]*[a-z0-9]$/i;
 const MAX_TEXT = 1024 * 1024;
 
 interface OpenSection {
+  readonly type: string;
   /** Set when the header was bad: its lines are passed over in silence. */
   readonly skip: boolean;
   readonly properties: Map<string, string | null>;
@@ -39,7 +42,8 @@ interface OpenSection {
  */
 export function readStorageCfg(text: string): StorageCfg {
   const warnings: CfgWarning[] = [];
-  if (text.length > MAX_TEXT) return { sections: [], warnings: [{ line: 1, message: 'longer than 1 MiB: this is no storage.cfg' }] };
+  if (text.length > MAX_TEXT)
+    return { sections: [], warnings: [{ line: 1, type: null, message: 'longer than 1 MiB: this is no storage.cfg' }] };
   const found = new Map<string, { type: string; id: string; line: number; properties: Map<string, string | null> }>();
   let open: OpenSection | null = null;
   for (const [index, line] of text.split('\n').entries()) {
@@ -51,21 +55,27 @@ export function readStorageCfg(text: string): StorageCfg {
       continue;
     }
     if (open !== null) {
-      if (!open.skip) takeProperty(open.properties, line, number, warnings);
+      if (!open.skip) takeProperty(open, line, number, warnings);
       continue;
     }
     const header = headerOf(line);
     if (header === null) {
-      warnings.push({ line: number, message: 'is no section header and is passed over' });
+      warnings.push({ line: number, type: null, message: 'is no section header and is passed over' });
       continue;
     }
-    open = { skip: !STORAGE_ID.test(header.id), properties: new Map() };
+    open = { type: header.type, skip: !STORAGE_ID.test(header.id), properties: new Map() };
     if (open.skip) {
-      warnings.push({ line: number, message: `the section is passed over: '${printable(header.id)}' is not a storage id` });
+      warnings.push({
+        line: number,
+        type: header.type,
+        message: `the section is passed over: '${printable(header.id)}' is not a storage id`,
+      });
       continue;
     }
     const earlier = found.get(header.id);
-    if (earlier !== undefined) warnings.push({ line: number, message: `replaces the section '${header.id}' of line ${earlier.line}` });
+    if (earlier !== undefined) {
+      warnings.push({ line: number, type: header.type, message: `replaces the section '${header.id}' of line ${earlier.line}` });
+    }
     found.delete(header.id);
     found.set(header.id, { ...header, line: number, properties: open.properties });
   }
@@ -90,10 +100,10 @@ function headerOf(line: string): { readonly type: string; readonly id: string } 
   return { type: first.slice(0, colon).toLowerCase(), id: id ?? first.slice(colon + 1) };
 }
 
-function takeProperty(section: Map<string, string | null>, line: string, number: number, warnings: CfgWarning[]): void {
+function takeProperty({ type, properties: section }: OpenSection, line: string, number: number, warnings: CfgWarning[]): void {
   const content = trimBlanks(line);
   if (!isBlank(line[0]) || content === '') {
-    warnings.push({ line: number, message: 'is no setting (settings are indented) and is passed over' });
+    warnings.push({ line: number, type, message: 'is no setting (settings are indented) and is passed over' });
     return;
   }
   let end = 0;
@@ -103,7 +113,7 @@ function takeProperty(section: Map<string, string | null>, line: string, number:
   const before = section.get(key);
   // a key alone is a value for booleans only; elsewhere PVE rejects it, and a later line counts
   if (before === undefined || (before === null && settingNamed(key)?.type !== 'boolean')) section.set(key, value === '' ? null : value);
-  else warnings.push({ line: number, message: `'${printable(key)}' stands there twice, the first one counts` });
+  else warnings.push({ line: number, type, message: `'${printable(key)}' stands there twice, the first one counts` });
 }
 
 /** Perl's \s on bytes: a no-break space is no blank there. */

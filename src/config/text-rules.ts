@@ -44,19 +44,30 @@ const MAX_PORTALS = 64;
 
 /** Comma-separated portals; empty items are passed over, repeated ones kept once. */
 export const portalListRule: TextRule<readonly PortalAddress[]> = (text) => {
-  const found = new Map<string, PortalAddress>();
+  const found: PortalAddress[] = [];
   for (const item of text.split(',')) {
     if (item.trim() === '') continue;
     const one = portalRule(item.trim());
     if ('wrong' in one) return one;
-    found.set(portalKey(one.value), one.value);
+    found.push(one.value);
   }
-  if (found.size > MAX_PORTALS) return { wrong: `${found.size} portals are more than the ${MAX_PORTALS} that are possible` };
-  return { value: [...found.values()] };
+  if (found.length > MAX_PORTALS) return { wrong: `${found.length} portals are more than the ${MAX_PORTALS} that are possible` };
+  return { value: distinctPortals(found) };
 };
 
+/** Each portal once, in the spelling it had first. */
+export function distinctPortals(portals: readonly PortalAddress[]): readonly PortalAddress[] {
+  const seen = new Set<string>();
+  return portals.filter((portal) => {
+    const key = portalKey(portal);
+    const fresh = !seen.has(key);
+    seen.add(key);
+    return fresh;
+  });
+}
+
 /** The same text for the same address, however its IPv6 form was written. */
-export function portalKey(portal: PortalAddress): string {
+function portalKey(portal: PortalAddress): string {
   const host = isIPv4(portal.host) || !isIPv6(portal.host) ? portal.host.toLowerCase() : new URL(`http://[${portal.host}]`).hostname;
   return `${host} ${portal.port}`;
 }

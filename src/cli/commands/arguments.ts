@@ -1,0 +1,16 @@
+import { InvalidArgumentError } from 'commander';
+
+/** A whole number from `min` to `max`, decimal digits only. */
+export function wholeNumber(min: number, max: number): (text: string) => number {
+  return (text) => {
+    const value = /^\d{1,15}$/.test(text) ? Number(text) : Number.NaN;
+    if (value >= min && value <= max) return value;
+    throw new InvalidArgumentError(`It must be a whole number from ${min} to ${max}.`);
+  };
+}
+
+/** PVE's rule for storage ids; what cannot be a storage is not asked for. */
+export function storageId(text: string): string {
+  if (text.length <= 100 && /^[a-z][a-z0-9\-_.]*[a-z0-9]$/i.test(text)) return text;
+  throw new InvalidArgumentError('It is not a storage id.');
+}

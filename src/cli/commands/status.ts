@@ -1,0 +1,46 @@
+import { formatBytes } from '../../core/sizes.ts';
+import type { Result } from '../../protocol/methods.ts';
+import { EXIT, type ExitCode } from '../io.ts';
+import { clean, formatTime, stateWord, table } from '../render/text.ts';
+import { askDaemon } from '../socket-client.ts';
+import { type CommandRun, putJson } from './context.ts';
+
+type Row = Result<'overview.status'>['storages'][number];
+
+/** `status [STORAGE]`: state, way to the array and space. 0 all healthy, 1 one is degraded, 2 one is down. */
+export function status(storage: string | undefined): CommandRun {
+  return async ({ io, json, colours, daemon }) => {
+    const { storages } = await askDaemon(daemon, 'overview.status', storage === undefined ? {} : { storage_id: storage });
+    const exit = exitOf(storages);
+    if (json) putJson(io, { storages });
+    else if (storages.length === 0) io.out('no storage of type truenasplugin is configured\n');
+    else {
+      const space = (value: (row: Row) => number) => (row: Row) => (row.total === 0 ? '-' : formatBytes(value(row)));
+      io.out(
+        table<Row>(
+          [
+            { head: 'STORAGE', value: (row) => clean(row.id) },
+            { head: 'STATE', value: (row) => stateWord(colours, row.state) },
+            { head: 'SINCE', value: (row) => formatTime(row.since) },
+            { head: 'API', value: (row) => clean(row.api) },
+            { head: 'VERSION', value: (row) => clean(row.version ?? '-') },
+            { head: 'DATASET', value: (row) => clean(row.dataset) },
+            { head: 'TOTAL', align: 'right', value: space((row) => row.total) },
+            { head: 'USED', align: 'right', value: space((row) => row.used) },
+            { head: 'AVAILABLE', align: 'right', value: space((row) => row.available) },
+            { head: 'VOLUMES', align: 'right', value: (row) => String(row.volumes) },
+          ],
+          storages,
+          colours,
+        ),
+      );
+      for (const row of storages) if (row.reason !== undefined) io.out(`${clean(row.id)}: ${clean(row.reason)}\n`);
+    }
+    return exit;
+  };
+}
+
+function exitOf(storages: readonly Row[]): ExitCode {
+  if (storages.some((row) => row.state === 'down')) return EXIT.critical;
+  return storages.some((row) => row.state === 'degraded') ? EXIT.warning : EXIT.healthy;
+}

@@ -1,0 +1,19 @@
+import type { FailureFacts } from '../failure.ts';
+import { clean, type Colours } from './text.ts';
+
+/** The block a user acts on: what failed, what state it left, why probably, what to look at. */
+export function renderFailure(facts: FailureFacts, colours: Colours): string {
+  const lines = [`${colours.red('Error:')} ${facts.message.split('\n').map(clean).join('\n  ')} ${colours.dim(`[${clean(facts.code)}]`)}`];
+  if (facts.state !== undefined) lines.push(`  State: ${clean(facts.state)}`);
+  lines.push(...items('Likely causes', facts.causes), ...items('What to check', facts.hints));
+  return `${lines.join('\n')}\n`;
+}
+
+function items(title: string, texts: readonly string[]): string[] {
+  return texts.length === 0 ? [] : [`  ${title}:`, ...texts.map((text) => `    - ${clean(text)}`)];
+}
+
+/** The same for `--json`. */
+export function failureJson(facts: FailureFacts): string {
+  return `${JSON.stringify({ error: facts }, null, 2)}\n`;
+}
