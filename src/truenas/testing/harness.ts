@@ -1,0 +1,86 @@
+import { deadlineAfter } from '../../core/deadline.ts';
+import type { Deadline, Log } from '../../core/ports.ts';
+import { createArray, type TrueNasArray } from '../array.ts';
+import type { ArrayConfig } from '../array-key.ts';
+import { FakeClock } from './fake-clock.ts';
+import { ScriptedServer } from './scripted-server.ts';
+
+export const API_KEY = `7-${'k'.repeat(64)}`;
+
+/** A log that keeps its lines, so that a test can look for secrets in them. */
+export function memoryLog(lines: string[] = []): Log {
+  const line = (message: string, fields: unknown): void => {
+    lines.push(`${message} ${JSON.stringify(fields ?? {})}`);
+  };
+  const log: Log = { debug: line, info: line, warn: line, error: line, child: () => log };
+  return log;
+}
+
+export function config(port: number, over: Partial<ArrayConfig> = {}): ArrayConfig {
+  return {
+    apiHost: '127.0.0.1',
+    apiPort: port,
+    apiScheme: 'wss',
+    apiInsecure: true,
+    fingerprint: null,
+    caFile: null,
+    apiUsername: 'pve',
+    preferIpv4: false,
+    apiTimeoutMs: 30_000,
+    apiRetryMax: 3,
+    apiRetryDelayMs: 1000,
+    ...over,
+  };
+}
+
+export interface Bench {
+  readonly server: ScriptedServer;
+  readonly clock: FakeClock;
+  readonly array: TrueNasArray;
+  readonly log: string[];
+  key: string;
+  port: number;
+  deadline(ms?: number): Deadline;
+  close(): Promise<void>;
+}
+
+/** A client and a scripted server for it. */
+export async function bench(over: Partial<ArrayConfig> = {}): Promise<Bench> {
+  const server = new ScriptedServer();
+  const port = await server.listen();
+  const clock = new FakeClock();
+  const lines: string[] = [];
+  const built: { bench: Bench | null } = { bench: null };
+  const array = createArray({
+    config: config(port, over),
+    apiKey: () => Promise.resolve(built.bench?.key ?? API_KEY),
+    clock,
+    log: memoryLog(lines),
+  });
+  const made: Bench = {
+    server,
+    clock,
+    array,
+    log: lines,
+    key: API_KEY,
+    port,
+    deadline: (ms = 60_000) => deadlineAfter(clock, ms, 'test'),
+    close: async () => {
+      await array.close();
+      await server.close();
+    },
+  };
+  built.bench = made;
+  return made;
+}
+
+/** The error that a promise ends with; a promise that does not fail is a failure. */
+export async function failure(promise: Promise<unknown>): Promise<Error> {
+  try {
+    await promise;
+  } catch (error) {
+    if (error instanceof Error) return error;
+    throw error;
+  }
+  throw new Error('it did not fail');
+}
