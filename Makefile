@@ -1,0 +1,55 @@
+# The house's commands. GNU make 4.3 or newer; `make` alone lists them.
+SHELL := /bin/bash
+MAKEFLAGS += --no-print-directory
+.DEFAULT_GOAL := help
+
+BIN := node_modules/.bin
+TSX := $(BIN)/tsx
+# Empty, or e.g. SUITES="unit perl" for `make test`.
+SUITES ?=
+# Directory with clones of Proxmox's repositories; `make test` takes the suite in when it is set.
+PVE_SRC ?=
+export PVE_SRC
+# File for the log of all API calls of `make demo`.
+WIRE_LOG ?=
+
+.PHONY: help setup build demo test lint format bench test-pve clean distclean node-releases
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@echo '  make test SUITES="unit perl"          only these suites'
+	@echo '  make demo WIRE_LOG=FILE               keep the log of all API calls'
+	@echo '  make test-pve PVE_SRC=DIR             clones of pve-storage, pve-common, qemu-server, ... are in DIR'
+
+demo: build ## the whole road against the built-in simulator, with real LUNs
+	@$(TSX) tools/demo/main.ts $(if $(WIRE_LOG),--wire-log "$(WIRE_LOG)")
+
+test: build node-releases ## all test suites; ends with one line `N passed, N failed`
+	@$(TSX) tools/suites/run.ts $(SUITES)
+
+build: setup ## bundle daemon, command line and simulator into dist/
+	@$(TSX) tools/build/bundle.ts
+
+lint: setup ## types, lint rules, format, arrows, dead code, generated files, Perl syntax
+	@$(TSX) tools/suites/run.ts lint
+
+format: setup ## rewrite all TypeScript and JSON in the house's format
+	@$(BIN)/biome format --write
+
+bench: build ## times of status, list and alloc with 2000 volumes on the array
+	@$(TSX) tools/bench/main.ts
+
+test-pve: build ## the life cycle of real pvesm and qm; needs PVE_SRC=DIR and root
+	@$(TSX) tools/suites/run.ts pve
+
+setup: ## npm packages, and by apt the programs that tests and demo use
+	@tools/build/setup.sh
+
+node-releases: setup ## the Node.js releases that the bundles are tested on
+	@$(TSX) tools/build/node-releases.ts
+
+clean: ## remove what was built and the logs
+	rm -rf dist coverage .cache/logs .cache/suites
+
+distclean: clean ## also the npm packages and downloaded Node.js releases
+	rm -rf node_modules .cache

@@ -1,0 +1,83 @@
+#!/usr/bin/env bash
+# Makes a clone ready: checks Node.js, installs npm packages and the Debian packages that tests and demo use.
+# Does nothing, quickly, when all is there. What it cannot install it names, and goes on.
+set -uo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/../.." || exit 1
+PATH=$PATH:/usr/local/sbin:/usr/sbin:/sbin
+
+say() { echo "setup: $*"; }
+fail() { echo "setup: $*" >&2; exit 1; }
+
+# --- Node.js
+command -v node >/dev/null || fail 'Node.js is missing. Needed: 20.19 or newer, with npm (https://nodejs.org/en/download)'
+node -e 'const [a, b] = process.versions.node.split(".").map(Number); process.exit(a > 20 || (a === 20 && b >= 19) ? 0 : 1)' ||
+  fail "Node.js $(node --version) is too old. Needed: 20.19 or newer (https://nodejs.org/en/download)"
+command -v npm >/dev/null || fail 'npm is missing (Debian: apt-get install npm)'
+
+# --- npm packages; one at a time, when several makes run in this clone
+mkdir -p .cache/logs
+exec 9>.cache/setup.lock
+flock -w 900 9 || fail 'another set-up of this clone is still running after 15 minutes'
+if ! node tools/build/packages-fresh.mjs; then
+  say 'installing npm packages'
+  if ! npm ci --no-progress --loglevel=error >.cache/logs/npm-ci.log 2>&1 </dev/null; then
+    cat .cache/logs/npm-ci.log >&2
+    fail 'npm ci failed (log above). It needs the npm registry or a filled npm cache.'
+  fi
+  node tools/build/packages-fresh.mjs || fail 'npm ci ended well, yet node_modules does not hold what package-lock.json lists'
+fi
+
+# --- Debian packages: the program (or file) that tells whether it is there, then the package
+wanted=(
+  tgtd:tgt tgtadm:tgt
+  iscsi-ls:libiscsi-bin iscsi-inq:libiscsi-bin iscsi-readcapacity16:libiscsi-bin
+  qemu-img:qemu-utils qemu-io:qemu-utils
+  debugfs:e2fsprogs mkfs.ext4:e2fsprogs
+  perl:perl prove:perl
+)
+missing=()
+for pair in "${wanted[@]}"; do
+  command -v "${pair%%:*}" >/dev/null || missing+=("${pair##*:}")
+done
+compgen -G '/usr/lib/*/qemu/block-iscsi.so' >/dev/null || missing+=(qemu-block-extra)
+[ ${#missing[@]} = 0 ] && exit 0
+mapfile -t missing < <(printf '%s\n' "${missing[@]}" | sort -u)
+
+by_hand="apt-get install ${missing[*]}"
+if ! command -v apt-get >/dev/null; then
+  say "missing: ${missing[*]} (no apt-get here; install them by hand)"
+  exit 0
+fi
+as_root=()
+if [ "$(id -u)" != 0 ]; then
+  if command -v sudo >/dev/null && sudo -n true 2>/dev/null; then
+    as_root=(sudo -n)
+  elif command -v sudo >/dev/null && [ -t 0 ] && [ -z "${CI:-}" ]; then
+    say "sudo is needed to install: ${missing[*]}"
+    as_root=(sudo)
+  else
+    say "missing: ${missing[*]}; as root: $by_hand"
+    exit 0
+  fi
+fi
+
+# tgt's package would start its own service, open to the network. Ours is started by the simulator, on loopback only.
+policy=/usr/sbin/policy-rc.d
+if [ ! -e "$policy" ]; then
+  "${as_root[@]}" sh -c "printf '#!/bin/sh\nexit 101\n' > $policy && chmod 755 $policy" &&
+    trap '"${as_root[@]}" rm -f "$policy"' EXIT
+fi
+apt() {
+  "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get -qq -o DPkg::Lock::Timeout=300 "$@" </dev/null >>.cache/logs/apt.log 2>&1
+}
+say "installing Debian packages: ${missing[*]}"
+: >.cache/logs/apt.log
+compgen -G '/var/lib/apt/lists/*Packages*' >/dev/null || apt update
+if ! apt install -y --no-install-recommends "${missing[@]}"; then
+  # Lists that are too old name files that the mirror has no longer.
+  { apt update && apt install -y --no-install-recommends "${missing[@]}"; } || {
+    tail -n 20 .cache/logs/apt.log >&2
+    say "could not install them (log above); as root: $by_hand"
+  }
+fi
+exit 0

@@ -1,0 +1,78 @@
+import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { countClosingLine, countStatus, countVitest } from './counts.ts';
+import { outcomeLine, type Outcome, runSuite, runSuites } from './run-suites.ts';
+import { choose, LOGS, type Suite, suites } from './suite-list.ts';
+
+function script(name: string, code: string, part: Partial<Suite> = {}): Suite {
+  return {
+    name: `test-of-suites-${name}`,
+    group: 'x',
+    argv: ['sh', '-c', code],
+    count: countStatus,
+    limit: 60,
+    besideOthers: false,
+    ...part,
+  };
+}
+
+describe('suites', () => {
+  let folder = '';
+  beforeEach(async () => {
+    await mkdir(LOGS, { recursive: true });
+    folder = await mkdtemp(join(tmpdir(), 'suites-'));
+  });
+  afterEach(async () => {
+    await rm(folder, { recursive: true });
+  });
+
+  it('adds up what all suites report, and leaves out those that cannot run', async () => {
+    const shown: Outcome[] = [];
+    const totals = await runSuites(
+      [
+        script('good', 'true', { besideOthers: true }),
+        script('bad', 'exit 4', { besideOthers: true }),
+        script('many', 'echo 10 passed, 2 failed; exit 1', { count: countClosingLine }),
+        script('out', 'exit 1', { leftOut: 'not here' }),
+      ],
+      (outcome) => shown.push(outcome),
+    );
+    expect(totals).toEqual({ passed: 11, failed: 3 });
+    expect(shown.map((outcome) => outcome.suite.name.slice(15)).sort()).toEqual(['bad', 'good', 'many']);
+  });
+
+  it('counts a suite whose program is missing as failed', async () => {
+    const outcome = await runSuite(
+      script('absent', '', { argv: [join(folder, 'absent')], count: countVitest, report: join(folder, 'r.json') }),
+    );
+    expect(outcome).toMatchObject({ passed: 0, failed: 1, problem: 'the runner left no report (killed)' });
+    expect(outcomeLine(outcome)).toMatch(/^ {2}FAIL test-of-suites-absent +0 passed, 1 failed/);
+  });
+
+  it('does not take the report of an earlier run for this one', async () => {
+    const report = join(folder, 'report.json');
+    const old = { numPassedTests: 99, numFailedTests: 0, numPendingTests: 0, numTodoTests: 0, testResults: [] };
+    await writeFile(report, JSON.stringify(old));
+    expect(await runSuite(script('stale', 'true', { count: countVitest, report }))).toMatchObject({ passed: 0, failed: 1 });
+  });
+});
+
+describe('choose', () => {
+  const all = suites('');
+  it('takes all by default, a group, or one by name', () => {
+    expect(choose(all, [])).toHaveLength(all.length);
+    expect(choose(all, ['lint']).map((suite) => suite.name)).toContain('lint:arrows');
+    expect(choose(all, ['perl-taint']).map((suite) => suite.name)).toEqual(['perl-taint']);
+  });
+
+  it('refuses a name that does not exist', () => {
+    expect(() => choose(all, ['unti'])).toThrow(/no suite is called unti; there are: lint/);
+  });
+
+  it('leaves the suite with real PVE out unless its sources are named', () => {
+    expect(choose(all, ['pve'])[0]?.leftOut).toContain('PVE_SRC');
+    expect(choose(suites('/sources'), ['pve'])[0]?.leftOut).toBeUndefined();
+  });
+});

@@ -1,0 +1,89 @@
+import { existsSync, readdirSync } from 'node:fs';
+import { join } from 'node:path';
+import { type Count, countClosingLine, countStatus, countTap, countVitest } from './counts.ts';
+
+export interface Suite {
+  /** Unique; `make test SUITES=...` takes it, or its `group`. */
+  readonly name: string;
+  readonly group: string;
+  readonly argv: readonly [string, ...string[]];
+  readonly env?: Readonly<Record<string, string>>;
+  readonly count: Count;
+  /** File (from the repository's root) in which the runner leaves its report. */
+  readonly report?: string;
+  /** seconds */
+  readonly limit: number;
+  /** May run beside another one: uses no real sockets, targets or tight deadlines. */
+  readonly besideOthers: boolean;
+  /** Why it cannot run here and is left out; it then counts neither as passed nor as failed. */
+  readonly leftOut?: string;
+}
+
+/** Reports of the runners and the closing line of the last run. */
+export const REPORTS = '.cache/suites';
+/** The suites' whole output. */
+export const LOGS = '.cache/logs';
+
+const BIN = 'node_modules/.bin';
+const MODULE = 'perl/PVE/Storage/Custom/TrueNASPlugin.pm';
+const PERL_LIBS = ['-Iperl', '-Iperl/t/lib'] as const;
+const SOURCES = ['src', 'sim', 'tools', 'test'].filter((folder) => existsSync(folder));
+
+function check(name: string, argv: Suite['argv']): Suite {
+  return { name: `lint:${name}`, group: 'lint', argv, count: countStatus, limit: 300, besideOthers: true };
+}
+
+function vitest(name: string, limit: number, besideOthers: boolean): Suite {
+  const report = join(REPORTS, `${name}.json`);
+  const argv = [`${BIN}/vitest`, 'run', '--project', name, '--reporter=default', '--reporter=json', `--outputFile.json=${report}`] as const;
+  return { name, group: name, argv, count: countVitest, report, limit, besideOthers, env: { NO_COLOR: '1' } };
+}
+
+function perl(name: string, switches: readonly string[]): Suite {
+  const argv = ['prove', '-v', '-r', '--nocolor', ...switches, ...PERL_LIBS, 'perl/t'] as const;
+  return { name, group: 'perl', argv, count: countTap, limit: 300, besideOthers: true };
+}
+
+/** Each folder of tools/ with a generate.ts writes files that are committed; they must not be stale. */
+function generators(): readonly string[] {
+  return readdirSync('tools').filter((folder) => existsSync(join('tools', folder, 'generate.ts')));
+}
+
+/** All suites in the order in which they are shown. `pveSources`: directory with clones of Proxmox's repositories, or empty. */
+export function suites(pveSources: string): readonly Suite[] {
+  const pve: Suite = {
+    name: 'pve',
+    group: 'pve',
+    argv: ['test/pve/run'],
+    count: countClosingLine,
+    limit: 1800,
+    besideOthers: false,
+  };
+  return [
+    check('types', [`${BIN}/tsc`, '-p', '.']),
+    check('rules', [`${BIN}/eslint`, '--max-warnings=0', '.']),
+    check('format', [`${BIN}/biome`, 'format']),
+    check('arrows', [`${BIN}/depcruise`, '--config', '.dependency-cruiser.cjs', ...SOURCES]),
+    check('dead-code', [`${BIN}/knip`]),
+    ...generators().map((folder) => check(`generated-${folder}`, [`${BIN}/tsx`, `tools/${folder}/generate.ts`, '--check'])),
+    check('perl', ['perl', '-wc', ...PERL_LIBS, MODULE]),
+    check('perl-taint', ['perl', '-wTc', ...PERL_LIBS, MODULE]),
+    perl('perl', []),
+    perl('perl-taint', ['-T']),
+    vitest('unit', 600, false),
+    vitest('contract', 600, false),
+    vitest('package', 600, false),
+    vitest('flows', 900, false),
+    vitest('chaos', 900, false),
+    pveSources === '' ? { ...pve, leftOut: 'PVE_SRC is not set; make test-pve PVE_SRC=DIR runs it' } : pve,
+  ];
+}
+
+/** The suites that were asked for by name or group; all when none was named. Throws for a name that does not exist. */
+export function choose(all: readonly Suite[], names: readonly string[]): readonly Suite[] {
+  const unknown = names.find((name) => !all.some((suite) => suite.name === name || suite.group === name));
+  if (unknown !== undefined) {
+    throw new Error(`no suite is called ${unknown}; there are: ${[...new Set(all.map((suite) => suite.group))].join(', ')}`);
+  }
+  return names.length === 0 ? all : all.filter((suite) => names.includes(suite.name) || names.includes(suite.group));
+}
