@@ -1,0 +1,52 @@
+import type { Deadline } from '../../core/ports.ts';
+import type { SysFiles } from '../sys-files.ts';
+import { type VolumeRef, volumeKey } from '../volume-ref.ts';
+import { waitFor } from '../waiting.ts';
+import type { HostContext } from '../host-context.ts';
+import type { MultipathMap } from './multipath.ts';
+
+const BY_ID = '/dev/disk/by-id';
+
+/** `/dev/pve-truenas/<storage>/<volume>`. Errors: NAME_INVALID. */
+export function linkPath(linkBase: string, volume: VolumeRef): string {
+  return `${linkBase}/${volumeKey(volume)}`;
+}
+
+/**
+ * The name of udev that carries the identity of a verified path and leads to one of `blocks` as a block device (F-326); undefined when
+ * udev has not made one in time. Names are caches (RP-13), so where they lead is checked.
+ */
+export async function identityName(
+  context: HostContext,
+  naa: string,
+  blocks: readonly string[],
+  deadline: Deadline,
+): Promise<{ readonly name: string; readonly block: string } | undefined> {
+  const names = [`${BY_ID}/wwn-0x${naa}`, `${BY_ID}/scsi-3${naa}`];
+  return waitFor({ ...context, deadline, watch: [BY_ID] }, async () => {
+    for (const name of names) {
+      const device = await context.files.resolve(name);
+      const block = blocks.find((candidate) => device === `/dev/${candidate}`);
+      if (block !== undefined && (await context.files.kind(name)) === 'block') return { name, block };
+    }
+    return undefined;
+  });
+}
+
+/** The name of a map: stable, carries the WWID or the administrator's alias for it. */
+export function mapName(map: MultipathMap): string {
+  return `/dev/mapper/${map.name}`;
+}
+
+/** The NAA that a volume's link was set to, out of the link's own text or of the map it leads to; null when it tells none. */
+export async function naaOfLink(files: SysFiles, link: string): Promise<string | null> {
+  const text = await files.readLink(link);
+  if (text === null) return null;
+  const told = /^\/dev\/disk\/by-id\/(?:wwn-0x|scsi-3)([0-9a-f]{32})$/.exec(text) ?? /^\/dev\/mapper\/3([0-9a-f]{32})$/.exec(text);
+  if (told?.[1] !== undefined) return told[1];
+  const device = await files.resolve(text);
+  const block = /^\/dev\/(dm-\d+)$/.exec(device ?? '')?.[1];
+  if (block === undefined) return null;
+  const uuid = (await files.read(`/sys/class/block/${block}/dm/uuid`)) ?? '';
+  return /^mpath-3([0-9a-f]{32})$/.exec(uuid)?.[1] ?? null;
+}
