@@ -21,6 +21,9 @@ use base qw(PVE::Storage::Plugin);
 # Every section of this type is shared; without it migration takes the disks for local ones.
 push @PVE::Storage::Plugin::SHARED_STORAGE, 'truenasplugin';
 
+# JSON comes with libpve-storage-perl and is fast; JSON::PP is core Perl
+my $JSON = eval { require JSON; 1 } ? 'JSON' : do { require JSON::PP; 'JSON::PP' };
+
 # newest storage API that this file was tried with
 my $NEWEST_API = 15;
 my $PROTOCOL = 1;
@@ -666,7 +669,8 @@ sub _take_secrets {
         delete $section->{$name};
         die "$name: two different values were given for the same setting\n"
             if defined($value) && defined($secrets->{$secret}) && $secrets->{$secret} ne $value;
-        die "$name: must be one line of 1 to 1000 printable characters\n" if defined($value) && $value !~ /^[\x21-\x7e]{1,1000}\z/;
+        die "$name: must be one line of 1 to 1000 printable characters\n"
+            if defined($value) && $value !~ /^(?=[\x20-\x7e]{1,1000}\z)\S(?:.*\S)?\z/;
         $secrets->{$secret} = $value // $secrets->{$secret};
     }
     return $secrets;
@@ -779,11 +783,7 @@ sub _plain {
 
 sub _now { return clock_gettime(CLOCK_MONOTONIC) }
 
-sub _json {
-    # JSON comes with libpve-storage-perl and is fast; JSON::PP is core Perl
-    my $class = eval { require JSON; 1 } ? 'JSON' : do { require JSON::PP; 'JSON::PP' };
-    return $class->new->ascii->allow_nonref;
-}
+sub _json { return $JSON->new->ascii->allow_nonref }
 
 sub _socket_path {
     return $1 if ($ENV{PVE_TRUENAS_SOCKET} // '') =~ m{^(/[A-Za-z0-9_./+-]{1,105})\z};
