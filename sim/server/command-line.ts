@@ -84,7 +84,9 @@ export function addRunOptions(command: Command): Command {
     .option(`--listen <${address}>`, 'HTTPS and WebSocket with a self-signed certificate', parseAddress, { host: '127.0.0.1', port: 0 })
     .option(`--plain-listen <${address}>`, 'also listen without TLS; keys sent there are revoked', parseAddress)
     .addOption(
-      new Option('--blocks <kind>', 'what zvols are: memory only, or files behind a real tgtd').choices(['memory', 'tgt']).default('memory'),
+      new Option('--blocks <kind>', 'what zvols are: memory only, or files behind a real tgtd')
+        .choices(['memory', 'tgt'])
+        .default('memory'),
     )
     .option(`--portal <${address}>`, 'iSCSI portal', parseAddress, { host: '127.0.0.1', port: 0 })
     .option('--state <dir>', 'keep users, keys, certificate, objects and blocks here; survives a restart')
@@ -100,7 +102,11 @@ export function addRunOptions(command: Command): Command {
     .option('--roles <list>', "that user's roles, separated by commas (default: FULL_ADMIN)")
     .option('--api-key-file <file>', 'API key <id>-<64 letters and digits> to use; also in TRUENAS_SIM_API_KEY (default: a new one)')
     .option('--password-file <file>', 'password of the user; also in TRUENAS_SIM_PASSWORD (default: no password logins)')
-    .addOption(new Option('--revoke-on-loopback', 'revoke keys sent to --plain-listen from loopback, too (default)').conflicts('insecureLoopbackKeepsKey'))
+    .addOption(
+      new Option('--revoke-on-loopback', 'revoke keys sent to --plain-listen from loopback, too (default)').conflicts(
+        'insecureLoopbackKeepsKey',
+      ),
+    )
     .option('--insecure-loopback-keeps-key', 'treat plain connections from loopback as secure, as TrueNAS does')
     .option('--no-delays', 'answer failed logins and rate-limited calls at once')
     .option('--verbose', 'say on standard error what happens');

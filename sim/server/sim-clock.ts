@@ -12,20 +12,21 @@ interface Pending {
  * idle cuts are seen without waiting. Timers that become due by an advance run at once.
  */
 export class SimClock implements Clock {
-  readonly #base: Clock;
+  /** The clock behind: what it times is not moved by `advance`. */
+  readonly base: Clock;
   readonly #pending = new Set<Pending>();
   #offset = 0;
 
   constructor(base: Clock) {
-    this.#base = base;
+    this.base = base;
   }
 
   now(): number {
-    return this.#base.now() + this.#offset;
+    return this.base.now() + this.#offset;
   }
 
   monotonic(): number {
-    return this.#base.monotonic() + this.#offset;
+    return this.base.monotonic() + this.#offset;
   }
 
   sleep(ms: number, signal?: AbortSignal): Promise<void> {
@@ -72,7 +73,7 @@ export class SimClock implements Clock {
   #arm(entry: Pending): void {
     // A timer of Node holds at most 2^31-1 ms; a longer wait is taken in turns.
     const left = Math.min(Math.max(0, entry.due - this.monotonic()), 2_000_000_000);
-    entry.cancel = this.#base.after(left, () => {
+    entry.cancel = this.base.after(left, () => {
       if (!this.#pending.has(entry)) return;
       if (entry.due - this.monotonic() > 0.5) {
         this.#arm(entry);

@@ -1,0 +1,203 @@
+import { createHash, createHmac, pbkdf2Sync, randomBytes, X509Certificate } from 'node:crypto';
+import { readFileSync } from 'node:fs';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, describe, expect, it } from 'vitest';
+import { launchSimulator, type Simulator, type SimulatorOptions } from './launch.ts';
+import { TestingClient } from './testing-client.ts';
+
+const running: Simulator[] = [];
+async function start(options: SimulatorOptions = {}): Promise<Simulator> {
+  const simulator = await launchSimulator({ delays: false, ...options });
+  running.push(simulator);
+  return simulator;
+}
+afterEach(async () => {
+  for (const simulator of running.splice(0)) await simulator.stop();
+});
+
+describe('JSON-RPC framing (truenas-api 2)', () => {
+  it('words its refusals like TrueNAS', async () => {
+    const simulator = await start();
+    const client = await TestingClient.open(simulator);
+    expect((await client.raw('{')).error?.code).toBe(-32700);
+    expect((await client.raw('[]')).error).toEqual({ code: -32700, message: 'Batch messages are not supported at this time' });
+    expect((await client.raw('{"jsonrpc":"2.0","id":1.5,"method":"core.ping"}')).error?.code).toBe(-32600);
+    expect((await client.raw('{"jsonrpc":"2.0","id":"x","method":"core.ping","params":{}}')).error?.code).toBe(-32600);
+    expect((await client.call('no.such')).error).toEqual({ code: -32601, message: 'Method does not exist' });
+    const refused = await client.call('iscsi.extent.query');
+    expect(refused.error?.data).toMatchObject({
+      error: 207,
+      errname: 'ENOTAUTHENTICATED',
+      reason: '[ENOTAUTHENTICATED] Not authenticated',
+    });
+  });
+
+  it('closes for a long message: 1007 before login, 1009 after; 1003 for a binary frame', async () => {
+    const simulator = await start();
+    const anonymous = await TestingClient.open(simulator);
+    anonymous.socket.send('x'.repeat(8193));
+    expect((await anonymous.closed).code).toBe(1007);
+    const known = await TestingClient.open(simulator);
+    await known.login(simulator);
+    known.socket.send(JSON.stringify({ jsonrpc: '2.0', id: 1, method: 'core.ping', params: ['x'.repeat(65_536)] }));
+    expect((await known.closed).code).toBe(1009);
+    const binary = await TestingClient.open(simulator);
+    binary.socket.send(Buffer.from('{}'));
+    expect((await binary.closed).code).toBe(1003);
+  });
+
+  it('admits 20 calls at once and refuses the 21st with -32000', async () => {
+    const simulator = await start();
+    const client = await TestingClient.open(simulator);
+    await client.login(simulator);
+    simulator.faults.add({ method: 'system.version', fault: 'latency', ms: 60_000 });
+    const calls = Array.from({ length: 20 }, () => client.call('system.version'));
+    expect((await client.call('system.version')).error).toEqual({
+      code: -32000,
+      message: 'Maximum number of concurrent calls (20) has exceeded',
+    });
+    simulator.clock.advance(60_000);
+    await Promise.resolve();
+    simulator.faults.clear();
+    await calls[0];
+  });
+});
+
+describe('login (truenas-api 3)', () => {
+  it('answers a wrong key with AUTH_ERR, not with an error', async () => {
+    const simulator = await start();
+    const client = await TestingClient.open(simulator);
+    expect((await client.login(simulator, `1-${'a'.repeat(64)}`)).result).toEqual({ response_type: 'AUTH_ERR' });
+    expect((await client.login(simulator, simulator.apiKey, 'root')).result).toEqual({ response_type: 'AUTH_ERR' });
+    expect((await client.login(simulator)).result).toMatchObject({ response_type: 'SUCCESS', authenticator: 'LEVEL_1' });
+  });
+
+  it('burns a valid key that comes unencrypted, and no wrong one', async () => {
+    const simulator = await start({ plainListen: { host: '127.0.0.1', port: 0 } });
+    const plain = await TestingClient.open(simulator, simulator.plainUrl ?? '');
+    expect((await plain.login(simulator, `1-${'a'.repeat(64)}`)).result).toEqual({ response_type: 'AUTH_ERR' });
+    const client = await TestingClient.open(simulator);
+    expect((await client.login(simulator)).result).toMatchObject({ response_type: 'SUCCESS' });
+    expect((await plain.login(simulator)).result).toEqual({ response_type: 'EXPIRED' });
+    expect((await client.call('core.ping')).result).toBe('pong');
+    expect((await (await TestingClient.open(simulator)).login(simulator)).result).toEqual({ response_type: 'AUTH_ERR' });
+  });
+
+  it('drops a session after 30 days at its next message', async () => {
+    const simulator = await start({ release: '26.0' });
+    const client = await TestingClient.open(simulator);
+    await client.login(simulator);
+    await simulator.command({ command: 'clock-advance', ms: 30 * 86_400_000 - 60_000 });
+    expect((await client.call('system.version')).result).toBeDefined();
+    await simulator.command({ command: 'clock-advance', ms: 60_000 });
+    expect((await client.call('system.version')).error?.data).toMatchObject({ error: 207, reason: '[ENOTAUTHENTICATED] Not authenticated' });
+    expect((await client.login(simulator)).result).toMatchObject({ response_type: 'SUCCESS' });
+  });
+
+  it('refuses the 21st call of a minute before login', async () => {
+    const simulator = await start();
+    const client = await TestingClient.open(simulator);
+    for (let call = 0; call < 20; call += 1) expect((await client.call('core.ping')).result).toBe('pong');
+    expect((await client.call('core.ping')).error?.data).toMatchObject({ error: 16, reason: '[EBUSY] Rate Limit Exceeded' });
+    await simulator.command({ command: 'clock-advance', ms: 60_000 });
+    const next = await TestingClient.open(simulator);
+    expect((await next.call('core.ping')).result).toBe('pong');
+  });
+
+  it('lets a user do what his roles allow', async () => {
+    const simulator = await start();
+    const key = await simulator.createKey('reader', ['SHARING_ISCSI_EXTENT_READ']);
+    const client = await TestingClient.open(simulator);
+    await client.login(simulator, key, 'reader');
+    expect((await client.call('iscsi.extent.query')).result).toEqual([]);
+    expect((await client.call('iscsi.extent.create', {})).error?.data).toMatchObject({ error: 13, reason: '[EACCES] Not authorized' });
+    expect((await client.call('core.subscribe', '*')).error?.data?.error).toBe(13);
+  });
+
+  it('speaks SCRAM-SHA-512 both ways on 26.0 with channel binding', async () => {
+    const simulator = await start({ release: '26.0' });
+    const client = await TestingClient.open(simulator);
+    const [id = '', material = ''] = simulator.apiKey.split('-');
+    const bare = `n=${simulator.username}:${id},r=${randomBytes(32).toString('base64')}`;
+    const gs2 = 'p=tls-server-end-point,,';
+    const first = (await client.call('auth.login_ex', { mechanism: 'SCRAM', scram_type: 'CLIENT_FIRST_MESSAGE', rfc_str: `${gs2}${bare}` }))
+      .result as { rfc_str: string };
+    const [, nonce = '', salt = '', rounds = ''] = /^r=(.+),s=(.+),i=(\d+)$/.exec(first.rfc_str) ?? [];
+    const salted = pbkdf2Sync(material, Buffer.from(salt, 'base64'), Number(rounds), 64, 'sha512');
+    const hmac = (key: Buffer, text: string): Buffer => createHmac('sha512', key).update(text).digest();
+    const clientKey = hmac(salted, 'Client Key');
+    const der = createHash('sha256').update(new X509Certificate(simulator.ca).raw).digest();
+    const withoutProof = `c=${Buffer.concat([Buffer.from(gs2), der]).toString('base64')},r=${nonce}`;
+    const message = `${bare},${first.rfc_str},${withoutProof}`;
+    const signature = hmac(createHash('sha512').update(clientKey).digest(), message);
+    const proof = Buffer.from(clientKey.map((byte, index) => byte ^ (signature[index] ?? 0))).toString('base64');
+    const final = await client.call('auth.login_ex', {
+      mechanism: 'SCRAM',
+      scram_type: 'CLIENT_FINAL_MESSAGE',
+      rfc_str: `${withoutProof},p=${proof}`,
+    });
+    expect(final.result).toMatchObject({
+      scram_type: 'SERVER_FINAL_RESPONSE',
+      rfc_str: `v=${hmac(hmac(salted, 'Server Key'), message).toString('base64')}`,
+    });
+    expect((await client.call('system.version')).result).toMatch(/^TrueNAS-26/);
+  });
+});
+
+describe('faults', () => {
+  it('does the work and cuts the connection instead of answering', async () => {
+    const simulator = await start();
+    const client = await TestingClient.open(simulator);
+    await client.login(simulator);
+    simulator.faults.add({ method: 'pool.dataset.create', fault: 'cut-after', nth: 1 });
+    void client.call('pool.dataset.create', { name: `${simulator.dataset ?? ''}/vm-1-disk-0`, type: 'VOLUME', volsize: 1_073_741_824 });
+    await client.closed;
+    const again = await TestingClient.open(simulator);
+    await again.login(simulator);
+    const found = await again.call('pool.dataset.query', [['type', '=', 'VOLUME']], { select: ['id'] });
+    expect(found.result).toEqual([{ id: `${simulator.dataset ?? ''}/vm-1-disk-0` }]);
+  });
+
+  it('expires the session, fails as told, stays mute', async () => {
+    const simulator = await start();
+    const client = await TestingClient.open(simulator);
+    await client.login(simulator);
+    simulator.faults.add({ method: 'system.version', fault: 'error', errno: 28, reason: '[ENOSPC] full', times: 1 });
+    expect((await client.call('system.version')).error?.data).toMatchObject({ error: 28, reason: '[ENOSPC] full' });
+    simulator.faults.add({ method: 'system.version', fault: 'session-expired', times: 1 });
+    expect((await client.call('system.version')).error?.data?.error).toBe(207);
+  });
+});
+
+describe('what is kept and written', () => {
+  it('keeps key, certificate and objects over a restart, and no secret in the log', async () => {
+    const directory = mkdtempSync(join(tmpdir(), 'sim-test-'));
+    const wireLog = join(directory, 'wire.log');
+    try {
+      const first = await launchSimulator({ state: join(directory, 's'), wireLog });
+      const client = await TestingClient.open(first);
+      await client.login(first);
+      await client.call('iscsi.initiator.create', { initiators: [], comment: 'kept' });
+      await first.stop();
+      const second = await start({ state: join(directory, 's') });
+      expect([second.apiKey, second.fingerprint]).toEqual([first.apiKey, first.fingerprint]);
+      const again = await TestingClient.open(second);
+      await again.login(second);
+      expect((await again.call('iscsi.initiator.query', [['comment', '=', 'kept']], { count: true })).result).toBe(1);
+      const text = readFileSync(wireLog, 'utf8');
+      expect(text).not.toContain(first.apiKey.split('-')[1]);
+      const lines = text
+        .trim()
+        .split('\n')
+        .map((line) => JSON.parse(line) as Record<string, unknown>);
+      expect(lines.map((line) => [line['version'], line['method']])).toEqual([
+        ['25.10', 'auth.login_ex'],
+        ['25.10', 'iscsi.initiator.create'],
+      ]);
+    } finally {
+      rmSync(directory, { recursive: true, force: true });
+    }
+  });
+});
