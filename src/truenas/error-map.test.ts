@@ -115,6 +115,12 @@ describe('refusals of TrueNAS (truenas-api 9, 10, 11)', () => {
       'ROLLBACK_BLOCKED',
     ],
     ['no role', create, callFailure(13, '[EACCES] Not authorized'), 'NOT_AUTHORIZED'],
+    [
+      'no role, told without extra',
+      create,
+      { code: -32001, message: 'x', data: { error: 13, reason: '[EACCES] Not authorized' } },
+      'NOT_AUTHORIZED',
+    ],
   ])('%s', (_, request, wire, code) => {
     const error = refusal(request, wireError.parse(wire));
     expect(error).toBeInstanceOf(RefusedError);

@@ -11,7 +11,12 @@ const method = z.looseObject({
 });
 type Method = z.output<typeof method>;
 
-const call = z.looseObject({ method: z.string(), params: z.array(z.unknown()).default([]), result: z.unknown(), error: z.unknown() });
+const call = z.looseObject({
+  method: z.string(),
+  params: z.array(z.unknown()).default([]),
+  result: z.unknown().optional(),
+  error: z.unknown().optional(),
+});
 
 /** Holds recorded calls against the published schemas of a release, where that folder is there. */
 export class SchemaCheck {

@@ -5,7 +5,7 @@ import { ejsonDateSeconds } from './ejson.ts';
 import { change, read, type RequestFor } from './request.ts';
 
 /** A ZFS property (truenas-api 7.2). `value` is for people (`1 GiB`), so numbers are taken from `parsed`, else from `rawvalue`. */
-const property = z.looseObject({ parsed: z.unknown(), rawvalue: z.string().nullish(), value: z.string().nullish() });
+const property = z.looseObject({ parsed: z.unknown().optional(), rawvalue: z.string().nullish(), value: z.string().nullish() });
 type Property = z.output<typeof property>;
 
 function bytes(value: Property | undefined): number | null {

@@ -5,7 +5,7 @@ const errorData = z.looseObject({
   error: z.number().int().optional().catch(undefined),
   errname: z.string().nullish().catch(undefined),
   reason: z.string().nullish().catch(undefined),
-  extra: z.unknown(),
+  extra: z.unknown().optional(),
 });
 
 /** The `error` member of an answer. */
@@ -18,7 +18,7 @@ export type WireError = z.output<typeof wireError>;
 
 const failure = z.looseObject({ jsonrpc: z.literal('2.0'), id: z.union([z.number(), z.string(), z.null()]), error: wireError });
 const success = z.looseObject({ jsonrpc: z.literal('2.0'), id: z.union([z.number(), z.string()]), result: z.unknown() });
-const notification = z.looseObject({ jsonrpc: z.literal('2.0'), method: z.string(), params: z.unknown() });
+const notification = z.looseObject({ jsonrpc: z.literal('2.0'), method: z.string(), params: z.unknown().optional() });
 
 /** `params` of `collection_update` (truenas-api 6). */
 export const collectionUpdate = z.looseObject({

@@ -59,9 +59,9 @@ export function answerJobsWithResults(): ApiRequest<unknown> {
 const job = z.looseObject({
   id: z.number().int(),
   state: z.enum(['WAITING', 'RUNNING', 'SUCCESS', 'FAILED', 'ABORTED']),
-  result: z.unknown(),
+  result: z.unknown().optional(),
   error: z.string().nullish(),
-  exc_info: z.looseObject({ type: z.string().nullish(), errno: z.number().int().nullish(), extra: z.unknown() }).nullish(),
+  exc_info: z.looseObject({ type: z.string().nullish(), errno: z.number().int().nullish(), extra: z.unknown().optional() }).nullish(),
 });
 export type JobRow = z.output<typeof job>;
 

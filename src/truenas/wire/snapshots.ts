@@ -8,7 +8,7 @@ export function snapshotNamespace(release: Release): 'zfs.snapshot' | 'pool.snap
   return release === '25.04' ? 'zfs.snapshot' : 'pool.snapshot';
 }
 
-const creation = z.looseObject({ rawvalue: z.string().nullish(), parsed: z.unknown() }).transform((property): number | null => {
+const creation = z.looseObject({ rawvalue: z.string().nullish(), parsed: z.unknown().optional() }).transform((property): number | null => {
   const raw = property.rawvalue ?? '';
   if (/^[0-9]{1,12}$/.test(raw)) return Number(raw);
   const date = ejsonDateSeconds.safeParse(property.parsed);
