@@ -1,3 +1,4 @@
+import { StorageError } from '../core/errors.ts';
 import type { Clock, Deadline } from '../core/ports.ts';
 import type { SysFiles } from './sys-files.ts';
 
@@ -61,6 +62,15 @@ async function pauseFor(clock: Clock, ms: number, signal: AbortSignal, woken: Ab
   } finally {
     signal.removeEventListener('abort', onAbort);
   }
+}
+
+/**
+ * After a wait that brought nothing: throws the reason when the work was cancelled (the daemon stops). When only its time ran out, the
+ * caller knows better than "deadline" what did not come.
+ */
+export function throwIfCancelled(deadline: Deadline): void {
+  const reason: unknown = deadline.signal.reason;
+  if (deadline.signal.aborted && !(reason instanceof StorageError && reason.code === 'DEADLINE')) throw reason;
 }
 
 /**

@@ -4,7 +4,7 @@ import { KeyedLock } from '../../core/keyed-lock.ts';
 import type { Deadline } from '../../core/ports.ts';
 import { portalText } from '../addresses.ts';
 import { assertLunSpec, naaDigits, type VolumeRef, volumeKey } from '../volume-ref.ts';
-import { waitFor, within } from '../waiting.ts';
+import { throwIfCancelled, waitFor, within } from '../waiting.ts';
 import { identityName, linkPath, mapName, naaOfLink } from './device-link.ts';
 import { holdersOf, lastingHolders } from './holders.ts';
 import type { HostContext } from '../host-context.ts';
@@ -59,7 +59,7 @@ export class KernelInitiator implements HostPort {
       }
       const named = await identityName(this.#context, naa, blocks, deadline);
       if (named === undefined) {
-        deadline.signal.throwIfAborted();
+        throwIfCancelled(deadline);
         throw new StorageError(
           'DEVICE_MISSING',
           `udev made no name below /dev/disk/by-id for ${blocks.map((block) => `/dev/${block}`).join(', ')}`,
@@ -230,7 +230,7 @@ export class KernelInitiator implements HostPort {
   async #refuseHeld(volume: VolumeRef, presence: Presence, link: string, deadline: Deadline): Promise<void> {
     const blocks = blocksOf(presence);
     const holders = await lastingHolders(this.#context, blocks, namesOf(presence, link), deadline);
-    deadline.signal.throwIfAborted();
+    throwIfCancelled(deadline);
     if (holders.length === 0) return;
     throw new StorageError('DEVICE_BUSY', `${volume.volume} of storage '${volume.storage}' is in use on this node: ${holders.join(', ')}`, {
       hints: [`lsblk ${blocks.map((block) => `/dev/${block}`).join(' ')}`],
@@ -258,7 +258,7 @@ export class KernelInitiator implements HostPort {
         (await files.kind(`/sys/class/scsi_device/${path.address}`)) === null ? true : undefined,
       );
       if (gone === undefined) {
-        deadline.signal.throwIfAborted();
+        throwIfCancelled(deadline);
         throw new StorageError('DEVICE_BUSY', `SCSI device ${path.address} does not go away`, { facts: { ...path } });
       }
     }

@@ -1,7 +1,7 @@
 import { StorageError } from '../../core/errors.ts';
 import type { Deadline } from '../../core/ports.ts';
 import type { SysFiles } from '../sys-files.ts';
-import { waitFor } from '../waiting.ts';
+import { throwIfCancelled, waitFor } from '../waiting.ts';
 import type { HostContext } from '../host-context.ts';
 
 export interface MultipathMap {
@@ -55,7 +55,7 @@ export async function ensureMap(context: HostContext, naa: string, paths: readon
     return map !== undefined && (await context.files.resolve(`/dev/mapper/${map.name}`)) === `/dev/${map.block}` ? map : undefined;
   });
   if (ready !== undefined) return ready;
-  deadline.signal.throwIfAborted();
+  throwIfCancelled(deadline);
   throw new StorageError('DEVICE_MISSING', `multipathd made no map ${wwid} with the paths ${paths.join(', ')}`, {
     causes: ['multipathd is not running', 'the LUN is on the blacklist of /etc/multipath.conf', 'something else has claimed a path'],
     hints: ['systemctl status multipathd', `multipath -v3 -d ${wwid}`, 'switch use_multipath off where there is one path only'],

@@ -1,7 +1,7 @@
 import { StorageError } from '../../core/errors.ts';
 import type { LunSpec } from '../../core/host-port.ts';
 import type { Deadline } from '../../core/ports.ts';
-import { waitFor } from '../waiting.ts';
+import { throwIfCancelled, waitFor } from '../waiting.ts';
 import { naaDigits } from '../volume-ref.ts';
 import { lastingHolders } from './holders.ts';
 import type { HostContext } from '../host-context.ts';
@@ -48,7 +48,8 @@ class PathSearch {
   async run(): Promise<string> {
     const found = await waitFor({ ...this.#context, deadline: this.#deadline, watch: ['/dev'] }, () => this.#look());
     if (found !== undefined) return found;
-    const { spec } = { spec: this.#spec };
+    throwIfCancelled(this.#deadline);
+    const spec = this.#spec;
     throw new StorageError('DEVICE_MISSING', `no device for LUN ${spec.lun} of ${spec.iqn} appeared at ${this.#addresses.join(' or ')}`, {
       facts: { addresses: this.#addresses, scans: this.#scans, naa: spec.naa },
     });
