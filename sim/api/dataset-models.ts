@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { integer, nonEmpty, str } from './method.ts';
+import { forwardIssues, integer, nonEmpty, str } from './method.ts';
 import type { SimRelease } from './contract.ts';
 
 const LEVELS = [
@@ -139,7 +139,7 @@ const create2510 = z.unknown().transform((input, context) => {
     ['PoolDatasetCreateFilesystem', filesystem],
     ['PoolDatasetCreateVolume', volume],
   ] as const) {
-    for (const issue of result.error?.issues ?? []) context.issues.push({ ...issue, input, path: [name, ...issue.path] });
+    forwardIssues(context, name, result.error?.issues ?? []);
   }
   return z.NEVER;
 });
@@ -157,7 +157,7 @@ const create26 = z.unknown().transform((input, context) => {
   }
   const result = arms26[type].safeParse(input);
   if (result.success) return result.data;
-  for (const issue of result.error.issues) context.issues.push({ ...issue, input, path: [type, ...issue.path] });
+  forwardIssues(context, type, result.error.issues);
   return z.NEVER;
 });
 

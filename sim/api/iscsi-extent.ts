@@ -195,7 +195,9 @@ function extentEntry(release: SimRelease, row: ExtentRecord): Record<string, unk
   return entry;
 }
 
-function merged(row: ExtentRecord, change: Partial<Omit<ExtentRecord, 'id'>>, path: string, serial: string): ExtentRecord {
+type ExtentChange = { readonly [K in keyof Omit<ExtentRecord, 'id'>]?: ExtentRecord[K] | undefined };
+
+function merged(row: ExtentRecord, change: ExtentChange, path: string, serial: string): ExtentRecord {
   const defined = Object.fromEntries(Object.entries(change).filter(([, value]) => value !== undefined));
   return { ...row, ...defined, path, serial };
 }

@@ -1,7 +1,7 @@
 import { type ArrayCore, pause } from '../state/array-core.ts';
 import { promoteClone } from '../state/zfs/clones.ts';
 import { ZfsError } from '../state/zfs/zfs-error.ts';
-import { CallError, ERRNO, type SimMethod, ValidationErrors, validationError } from './contract.ts';
+import { CallError, type SimMethod, validationError } from './contract.ts';
 import { isInternalDataset } from './dataset-entry.ts';
 import { deleteOptions, renameOptions } from './dataset-models.ts';
 import { removeTarget } from './iscsi-target.ts';
@@ -145,7 +145,7 @@ export async function destroyResource(core: ArrayCore, name: string, recursive: 
   if (name.includes('@')) throw validationError(schema, 'Use `zfs.resource.snapshot.destroy` to destroy snapshots.');
   if (!name.includes('/')) throw validationError(schema, 'Destroying the root filesystem is not allowed.');
   const record = core.zfs.dataset(name);
-  if (record === undefined) throw new ValidationErrors([[schema, `${pythonQuote(name)} not found`, ERRNO.ENOENT]]);
+  if (record === undefined) throw validationError(schema, recursive ? `${pythonQuote(name)} not found` : `${pythonQuote(name)} does not exist.`, 'ENOENT');
   if (!recursive) {
     if (core.zfs.children(name).length > 0)
       throw validationError(schema, `${pythonQuote(name)} has children. ${RECURSIVE_HINT}`, 'ENOTEMPTY');

@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import type { SimRelease } from './contract.ts';
-import { integer, nonEmpty, str } from './method.ts';
+import { forwardIssues, integer, nonEmpty, str } from './method.ts';
 
 const anyRecord = z.record(z.string(), z.unknown());
 const common = {
@@ -26,7 +26,7 @@ function union(extra: z.ZodRawShape): z.ZodType {
       ['PoolSnapshotCreateWithName', first.error.issues],
       ['PoolSnapshotCreateWithSchema', second.error.issues],
     ] as const) {
-      for (const issue of issues) context.issues.push({ ...issue, input, path: [name, ...issue.path] });
+      forwardIssues(context, name, issues);
     }
     return z.NEVER;
   });
@@ -67,10 +67,15 @@ export function snapshotRenameModel(release: SimRelease): z.ZodType {
 }
 export const snapshotRenameData = rename26;
 
+const uniquePaths = z
+  .array(str)
+  .refine((paths) => new Set(paths).size === paths.length, 'Value error, Duplicate values are not allowed')
+  .default([]);
+
 /** zfs.resource.snapshot.* of 26.0. */
 export const resourceSnapshot = {
   clone: z.strictObject({ snapshot: nonEmpty, dataset: nonEmpty, properties: z.record(z.string(), z.union([str, integer])).default({}) }),
-  count: z.strictObject({ paths: z.array(str).default([]), recursive: z.boolean().default(false) }),
+  count: z.strictObject({ paths: uniquePaths, recursive: z.boolean().default(false) }),
   create: z.strictObject({
     dataset: nonEmpty,
     name: nonEmpty,
@@ -87,7 +92,7 @@ export const resourceSnapshot = {
   hold: z.strictObject({ path: nonEmpty, tag: str.default('truenas'), recursive: z.boolean().default(false) }),
   holds: z.strictObject({ path: nonEmpty }),
   query: z.strictObject({
-    paths: z.array(str).default([]),
+    paths: uniquePaths,
     recursive: z.boolean().default(false),
     properties: z.array(str).nullable().default([]),
     get_user_properties: z.boolean().default(false),

@@ -14,6 +14,8 @@ import { datasetWriteMethods } from '../api/pool-dataset-write.ts';
 import { poolMethods } from '../api/pool.ts';
 import { serviceMethods } from '../api/service.ts';
 import { snapshotMethods } from '../api/snapshot.ts';
+import { resourceSnapshotMethods } from '../api/zfs-resource-snapshot-methods.ts';
+import { resourceMethods } from '../api/zfs-resource.ts';
 import { type Identity, identitySchema, newIdentity, systemMethods } from '../api/system.ts';
 import type { BlockStore } from '../blocks/block-store.ts';
 import { FileBlocks } from '../blocks/file-blocks.ts';
@@ -75,6 +77,8 @@ export function createArray(services: SimServices, options: ArrayOptions): Model
     ...datasetWriteMethods(core),
     ...datasetDeleteMethods(core),
     ...snapshotMethods(core),
+    ...resourceMethods(core),
+    ...resourceSnapshotMethods(core),
     ...globalMethods(core),
     ...portalMethods(core),
     ...initiatorMethods(core),

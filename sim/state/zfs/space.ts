@@ -160,10 +160,7 @@ export class SpaceAccounting {
 
   private usedByChildren(record: DatasetRecord): number {
     let sum = 0;
-    for (const name of this.state.children(record.name)) {
-      const child = this.state.dataset(name);
-      if (child !== undefined) sum += Math.max(this.used(child), bytesOf(child, 'reservation'));
-    }
+    for (const child of this.state.childRecords(record.name)) sum += Math.max(this.used(child), bytesOf(child, 'reservation'));
     return sum;
   }
 }

@@ -133,6 +133,14 @@ export class ZfsState {
     return [...(this.childNames.get(name) ?? [])].sort();
   }
 
+  /** The direct children in no order: for sums over many of them. */
+  *childRecords(name: string): Iterable<DatasetRecord> {
+    for (const child of this.childNames.get(name) ?? []) {
+      const record = this.byName.get(child);
+      if (record !== undefined) yield record;
+    }
+  }
+
   /** The dataset's descendants, parents first, without itself. */
   descendants(name: string): DatasetRecord[] {
     const all: DatasetRecord[] = [];
