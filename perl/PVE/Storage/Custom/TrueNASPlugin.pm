@@ -41,19 +41,19 @@ our $RESTART_GRACE = 2.5;
 
 # Budget of each method in seconds. The daemon gets it as deadline_ms and answers within it; the socket is read a little
 # longer, so that the daemon's own account of a delay arrives. What PVE runs under its storage lock stays below the 60 s
-# after which PVE kills it. `quick`: do not wait for a restarting daemon, PVE polls again anyway. `again`: may be repeated when the
-# connection broke before an answer came.
+# after which PVE kills it. `polled`: budget in pvestatd, which asks all storages one after the other. `quick`: do not wait
+# for a restarting daemon, PVE asks again anyway. `again`: may be repeated when the connection broke before an answer came.
 my $METHODS = {
     'storage.validate' => { seconds => 27, again => 1 },
-    'storage.forget' => { seconds => 2, quick => 1 },
-    'storage.check' => { seconds => 1.5, quick => 1 },
-    'storage.activate' => { seconds => 15, again => 1 },
-    'storage.status' => { seconds => 2, quick => 1 },
+    'storage.forget' => { seconds => 5, quick => 1 },
+    'storage.check' => { seconds => 5, polled => 2, quick => 1 },
+    'storage.activate' => { seconds => 15, polled => 2, again => 1 },
+    'storage.status' => { seconds => 5, polled => 2, quick => 1 },
     'volume.list' => { seconds => 10, again => 1 },
     'volume.allocate' => { seconds => 50 },
     'volume.free' => { seconds => 45 }, # a list may have gone before it under the same lock
     'volume.size' => { seconds => 10, again => 1 },
-    'volume.path' => { seconds => 1, quick => 1 },
+    'volume.path' => { seconds => 5, quick => 1 },
     'volume.activate' => { seconds => 75, again => 1 },
     'volume.deactivate' => { seconds => 30, again => 1 },
     'volume.map' => { seconds => 75, again => 1 },
@@ -815,8 +815,9 @@ sub _call {
 sub _rpc {
     my ($method, $storeid, $scfg, $params, $seconds) = @_;
     my $rule = $METHODS->{$method};
-    my $until = _now() + ($seconds // $rule->{seconds});
-    my $patience = $rule->{quick} || _was_absent() ? 0 : _now() + $RESTART_GRACE;
+    my $polled = $0 =~ /\bpvestatd\b/;
+    my $until = _now() + ($seconds // ($polled ? $rule->{polled} : undef) // $rule->{seconds});
+    my $patience = $polled || $rule->{quick} || _was_absent() ? 0 : _now() + $RESTART_GRACE;
     my ($caller) = _plain($0) =~ /^(.{1,200})/;
     my %request = (%$params, protocol => $PROTOCOL, caller => $caller // 'perl');
     $request{storage} = { id => _storeid($storeid), config => _section($scfg) };
