@@ -4,7 +4,8 @@ MAKEFLAGS += --no-print-directory
 .DEFAULT_GOAL := help
 
 BIN := node_modules/.bin
-TSX := $(BIN)/tsx
+# In one process: Ctrl-C reaches the program itself, not a wrapper.
+TSX := exec node --import tsx
 # Empty, or e.g. SUITES="unit perl" for `make test`.
 SUITES ?=
 # Directory with clones of Proxmox's repositories; `make test` takes the suite in when it is set.

@@ -65,7 +65,7 @@ export function suites(pveSources: string): readonly Suite[] {
     check('format', [`${BIN}/biome`, 'format']),
     check('arrows', [`${BIN}/depcruise`, '--config', '.dependency-cruiser.cjs', ...SOURCES]),
     check('dead-code', [`${BIN}/knip`]),
-    ...generators().map((folder) => check(`generated-${folder}`, [`${BIN}/tsx`, `tools/${folder}/generate.ts`, '--check'])),
+    ...generators().map((folder) => check(`generated-${folder}`, ['node', '--import', 'tsx', `tools/${folder}/generate.ts`, '--check'])),
     check('perl', ['perl', '-wc', ...PERL_LIBS, MODULE]),
     check('perl-taint', ['perl', '-wTc', ...PERL_LIBS, MODULE]),
     perl('perl', []),
