@@ -1,5 +1,5 @@
 import type { Deadline } from '../../core/ports.ts';
-import type { SysFiles } from '../sys-files.ts';
+import { codeOf, type SysFiles } from '../sys-files.ts';
 import { waitFor } from '../waiting.ts';
 import type { HostContext } from '../host-context.ts';
 
@@ -106,8 +106,8 @@ async function openFiles(files: SysFiles, paths: ReadonlySet<string>): Promise<r
   const uses: string[] = [];
   for (const pid of await files.list('/proc')) {
     if (!/^\d+$/.test(pid)) continue;
-    for (const descriptor of await files.list(`/proc/${pid}/fd`)) {
-      const target = await files.readLink(`/proc/${pid}/fd/${descriptor}`);
+    for (const descriptor of await unlessHidden(files.list(`/proc/${pid}/fd`), [])) {
+      const target = await unlessHidden(files.readLink(`/proc/${pid}/fd/${descriptor}`), null);
       if (target === null || !paths.has(target)) continue;
       const name = (await files.read(`/proc/${pid}/comm`)) ?? '?';
       if (!WATCHERS.has(name)) uses.push(`${name} (process ${pid})`);
@@ -115,4 +115,17 @@ async function openFiles(files: SysFiles, paths: ReadonlySet<string>): Promise<r
     }
   }
   return uses;
+}
+
+/**
+ * A security module may hide a protected process's descriptors even from root (the first process of a container, for
+ * one). Such a process is no guest of this node; the exclusive claim on the device still tells of a mount or a map.
+ */
+async function unlessHidden<T>(work: Promise<T>, hidden: T): Promise<T> {
+  try {
+    return await work;
+  } catch (error) {
+    if (codeOf(error) === 'EACCES' || codeOf(error) === 'EPERM') return hidden;
+    throw error;
+  }
 }
