@@ -1,4 +1,6 @@
-import { readFileSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { type Simulator, launchSimulator } from '../../sim/server/launch.ts';
 import { type ArrayChange, type CreateZvol, RELEASES } from '../../src/core/array-port.ts';
@@ -12,7 +14,7 @@ import { SchemaCheck } from './truenas-schema-check.ts';
 
 const GIB = 1024 ** 3;
 const quiet: Log = { debug: () => undefined, info: () => undefined, warn: () => undefined, error: () => undefined, child: () => quiet };
-const soon = (ms = 30_000): Deadline => deadlineAfter(systemClock, ms, 'contract test');
+const soon = (ms = 100_000): Deadline => deadlineAfter(systemClock, ms, 'contract test');
 const schemas = SchemaCheck.find();
 
 function configOf(simulator: Simulator, over: Partial<ArrayConfig> = {}): ArrayConfig {
@@ -25,7 +27,7 @@ function configOf(simulator: Simulator, over: Partial<ArrayConfig> = {}): ArrayC
     caFile: simulator.caFile,
     apiUsername: simulator.username,
     preferIpv4: false,
-    apiTimeoutMs: 10_000,
+    apiTimeoutMs: 60_000,
     apiRetryMax: 3,
     apiRetryDelayMs: 100,
     ...over,
@@ -46,11 +48,12 @@ function zvol(id: string, over: Partial<CreateZvol> = {}): CreateZvol {
   return { id, volsize: GIB, volblocksize: 16_384, sparse: true, comments: 'test disk', userProperties, ...over };
 }
 
-describe.each(RELEASES)('ArrayPort on TrueNAS %s', (release) => {
+describe.each(RELEASES)('ArrayPort on TrueNAS %s', { timeout: 120_000 }, (release) => {
   let simulator: Simulator;
   let array: TrueNasArray;
   let dataset: string;
-  const wireLog = `/tmp/pve-truenas-contract-${process.pid}-${release}.jsonl`;
+  const directory = mkdtempSync(join(tmpdir(), 'pve-truenas-contract-'));
+  const wireLog = join(directory, 'calls.jsonl');
   const changes: ArrayChange[] = [];
 
   beforeAll(async () => {
@@ -58,10 +61,11 @@ describe.each(RELEASES)('ArrayPort on TrueNAS %s', (release) => {
     dataset = simulator.dataset ?? '';
     array = createArray({ config: configOf(simulator), apiKey: () => Promise.resolve(simulator.apiKey), clock: systemClock, log: quiet });
     array.onChange((change) => changes.push(change));
-  });
+  }, 120_000);
   afterAll(async () => {
     await array.close();
     await simulator.stop();
+    rmSync(directory, { recursive: true });
   });
 
   it('connects with few calls and knows the release', async () => {
