@@ -138,7 +138,7 @@ async function inspectPortal(context: StorageContext, index: number, deadline: D
     const known = listen.length === 0 ? '' : `; TrueNAS listens on ${listen.join(', ')}`;
     return bad(
       `portal ${shown}`,
-      `nobody answers at ${shown}: ${asStorageError(thrown).message}${known}`,
+      `nobody answers at ${shown} (${thrown instanceof Error ? thrown.message : String(thrown)})${known}`,
       setting,
       'TrueNAS: Shares > Block (iSCSI) Shares Targets > Portals',
     );
