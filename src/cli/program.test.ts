@@ -1,0 +1,395 @@
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { createServer, type Server, type Socket } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { z } from 'zod';
+import type { Clock } from '../core/ports.ts';
+import type { CliIo } from './io.ts';
+import { run } from './program.ts';
+
+/** Time stands still until a test says that all waits are over. */
+function stoppedClock(): Clock & { expire(): void } {
+  const waits = new Set<() => void>();
+  return {
+    now: () => 0,
+    monotonic: () => 0,
+    sleep: () => new Promise(() => undefined),
+    after: (_ms, done) => {
+      waits.add(done);
+      return () => waits.delete(done);
+    },
+    expire: () => {
+      for (const done of waits) done();
+    },
+  };
+}
+
+const requestShape = z.object({ jsonrpc: z.literal('2.0'), id: z.number(), method: z.string(), params: z.record(z.string(), z.unknown()) });
+type Request = z.infer<typeof requestShape>;
+
+let folder: string;
+let socketPath: string;
+let server: Server | null = null;
+const connections = new Set<Socket>();
+let requests: Request[] = [];
+
+beforeEach(async () => {
+  folder = await mkdtemp(join(tmpdir(), 'cli-'));
+  socketPath = join(folder, 'd.sock');
+  requests = [];
+});
+
+afterEach(async () => {
+  for (const connection of connections) connection.destroy();
+  connections.clear();
+  await new Promise<void>((resolve) => (server === null ? resolve() : server.close(() => resolve())));
+  server = null;
+  await rm(folder, { recursive: true });
+});
+
+/** A daemon that follows a script: what it does with the request it got. */
+async function daemon(script: (socket: Socket, request: Request) => void): Promise<void> {
+  server = createServer((socket) => {
+    connections.add(socket);
+    let text = '';
+    socket.on('error', () => undefined);
+    socket.on('data', (chunk: Buffer) => {
+      text += chunk.toString('utf8');
+      if (!text.endsWith('\n')) return;
+      const request = requestShape.parse(JSON.parse(text));
+      requests.push(request);
+      script(socket, request);
+    });
+  });
+  await new Promise<void>((resolve) => server?.listen(socketPath, resolve));
+}
+
+/** A daemon with this result, sent byte by byte where `slices` asks for it. */
+const answering = (result: unknown) => daemon((socket, { id }) => void socket.end(`${JSON.stringify({ jsonrpc: '2.0', id, result })}\n`));
+const saying = (bytes: string) => daemon((socket) => void socket.end(bytes));
+
+interface Outcome {
+  exit: number;
+  out: string;
+  err: string;
+}
+
+async function cli(argv: readonly string[], more: Partial<CliIo> = {}): Promise<Outcome> {
+  let out = '';
+  let err = '';
+  const io: CliIo = {
+    out: (text) => void (out += text),
+    err: (text) => void (err += text),
+    isTerminal: false,
+    env: { PVE_TRUENAS_SOCKET: socketPath },
+    clock: stoppedClock(),
+    ...more,
+  };
+  const exit = await run(argv, io);
+  return { exit, out, err };
+}
+
+const row = {
+  id: 'nas',
+  state: 'healthy',
+  since: 1_795_420_800,
+  api: 'wss://nas:443',
+  version: 'TrueNAS-25.10.0',
+  dataset: 'tank/pve',
+  total: 10 * 1024 ** 3,
+  available: 8 * 1024 ** 3,
+  used: 2 * 1024 ** 3,
+  volumes: 3,
+};
+const volume = {
+  storage: 'nas',
+  volid: 'nas:vm-100-disk-0',
+  vmid: 100,
+  size: 1024 ** 3,
+  used: 57_344,
+  lun: 1,
+  naa: '0x6589cfc',
+  ctime: 1_795_420_800,
+};
+const checkRow = { name: 'connection', state: 'critical', message: 'not reachable', cure: 'ping nas' };
+const report = {
+  state: 'critical',
+  daemon: { version: '1.2.3', open_operations: 1 },
+  storages: [{ id: 'nas', state: 'critical', checks: [checkRow] }],
+};
+
+describe('status', () => {
+  it('shows aligned columns with units and zones, without blanks at line ends, and ends with 0', async () => {
+    await answering({ storages: [row, { ...row, id: 'second-nas', used: 512 }] });
+    const { exit, out, err } = await cli(['status']);
+    const [head = '', first = '', second = ''] = out.split('\n');
+    expect({ exit, err }).toEqual({ exit: 0, err: '' });
+    expect(head.indexOf('STATE')).toBe(first.indexOf('healthy'));
+    expect(first).toMatch(/10\.00 GiB {2,}2\.00 GiB {2,}8\.00 GiB/);
+    expect(first).toMatch(/2026-11-2\d \d\d:\d\d:\d\d [+-]\d{4}/);
+    expect(second).toContain('512 B');
+    expect(out).not.toMatch(/ \n/);
+  });
+
+  it.each([
+    [['healthy', 'degraded'], 1],
+    [['degraded', 'down'], 2],
+    [['healthy'], 0],
+    [[], 0],
+  ])('with %j ends with %i', async (states, exit) => {
+    await answering({ storages: states.map((state) => ({ ...row, state, reason: 'why' })) });
+    expect((await cli(['status'])).exit).toBe(exit);
+  });
+
+  it('asks for one storage, with protocol and deadline', async () => {
+    await answering({ storages: [row] });
+    await cli(['status', 'nas', '--timeout', '5']);
+    expect(requests).toMatchObject([{ method: 'overview.status', params: { protocol: 1, deadline_ms: 5000, storage_id: 'nas' } }]);
+  });
+
+  it('prints one JSON object with --json, before or after the command', async () => {
+    await answering({ storages: [row] });
+    for (const argv of [
+      ['status', '--json'],
+      ['--json', 'status'],
+    ]) {
+      const { out, err } = await cli(argv, { isTerminal: true });
+      expect(JSON.parse(out)).toEqual({ storages: [row] });
+      expect(err).toBe('');
+    }
+  });
+
+  it('uses colours on a terminal only, and never against NO_COLOR or --no-color', async () => {
+    await answering({ storages: [row] });
+    const coloured = (outcome: Outcome) => outcome.out.includes('\u001b[');
+    const env = { PVE_TRUENAS_SOCKET: socketPath };
+    expect(coloured(await cli(['status'], { isTerminal: true }))).toBe(true);
+    expect(coloured(await cli(['status']))).toBe(false);
+    expect(coloured(await cli(['status', '--no-color'], { isTerminal: true }))).toBe(false);
+    expect(coloured(await cli(['status'], { isTerminal: true, env: { ...env, NO_COLOR: '1' } }))).toBe(false);
+    expect(coloured(await cli(['status'], { isTerminal: true, env: { ...env, TERM: 'dumb' } }))).toBe(false);
+  });
+
+  it('lets nothing through that moves the cursor', async () => {
+    await answering({ storages: [{ ...row, dataset: 'tank\u001b[2Jx', reason: 'a\nb' }] });
+    expect((await cli(['status'])).out).not.toMatch(/\u001b|a\nb/);
+  });
+});
+
+describe('list', () => {
+  it('shows the volumes of a guest and asks for no others', async () => {
+    await answering({ volumes: [volume, { ...volume, lun: null, naa: null }] });
+    const { exit, out } = await cli(['list', 'nas', '--vmid', '100']);
+    expect(exit).toBe(0);
+    expect(out).toContain('nas:vm-100-disk-0');
+    expect(out).toContain('56.00 KiB');
+    expect(requests[0]?.params).toMatchObject({ storage_id: 'nas', vmid: 100 });
+  });
+
+  it('says that there are none', async () => {
+    await answering({ volumes: [] });
+    expect(await cli(['list'])).toEqual({ exit: 0, out: 'no volumes\n', err: '' });
+  });
+});
+
+describe('health', () => {
+  it('shows each check with its cure; the worst one is the exit code', async () => {
+    await answering(report);
+    const { exit, out } = await cli(['health']);
+    expect(exit).toBe(2);
+    expect(out).toContain('not reachable');
+    expect(out).toContain('cure: ping nas');
+    expect(out).toContain('1 unfinished operation ');
+    await Promise.resolve();
+  });
+
+  it('ends with 1 for a warning and 0 when all is fine', async () => {
+    let state = 'warning';
+    await daemon((socket, { id }) => void socket.end(`${JSON.stringify({ jsonrpc: '2.0', id, result: { ...report, state } })}\n`));
+    expect((await cli(['health'])).exit).toBe(1);
+    state = 'ok';
+    expect((await cli(['health'])).exit).toBe(0);
+  });
+});
+
+describe('a daemon that does not behave', () => {
+  it('is not running: names the command that starts it, exit 2', async () => {
+    const { exit, out, err } = await cli(['status']);
+    expect({ exit, out }).toEqual({ exit: 2, out: '' });
+    expect(err).toContain('not running');
+    expect(err).toContain('systemctl start pve-truenasd');
+    const asJson = await cli(['status', '--json']);
+    expect(JSON.parse(asJson.out)).toMatchObject({ error: { code: 'DAEMON_UNREACHABLE', kind: 'unavailable' } });
+    expect(asJson.exit).toBe(2);
+  });
+
+  it('left its socket behind: the same', async () => {
+    await writeFile(socketPath, '');
+    expect(await cli(['health'])).toMatchObject({ exit: 2, out: '' });
+  });
+
+  it.each([
+    ['garbage', 'HTTP/1.1 400 Bad Request\n'],
+    ['half a line', '{"jsonrpc":"2.0","id":1,"res'],
+    ['nothing at all', ''],
+    ['an answer to another call', '{"jsonrpc":"2.0","id":7,"result":{"storages":[]}}\n'],
+    ['a result of the wrong shape', '{"jsonrpc":"2.0","id":1,"result":{"storages":[{"id":"x"}]}}\n'],
+    ['no result and no error', '{"jsonrpc":"2.0","id":1}\n'],
+    ['null', 'null\n'],
+    ['binary', '\u0000\u00ff\n'],
+  ])('sends %s: exit 2 and a plain message', async (_, bytes) => {
+    await saying(bytes);
+    const { exit, out, err } = await cli(['status']);
+    expect({ exit, out }).toEqual({ exit: 2, out: '' });
+    expect(err).toContain('[DAEMON_UNREACHABLE]');
+  });
+
+  it('hangs: gives up at the deadline (F-041)', async () => {
+    const clock = stoppedClock();
+    await daemon((socket) => {
+      socket.write('{"jsonrpc"');
+      clock.expire();
+    });
+    const { exit, err } = await cli(['status'], { clock });
+    expect(exit).toBe(2);
+    expect(err).toContain('did not answer in time');
+  });
+
+  it('answers in pieces: puts them together', async () => {
+    const line = Buffer.from(`${JSON.stringify({ jsonrpc: '2.0', id: 1, result: { storages: [{ ...row, reason: 'Größe' }] } })}\n`);
+    await daemon((socket) => {
+      const send = (from: number): void => {
+        if (from < line.length) socket.write(line.subarray(from, from + 7), () => send(from + 7));
+      };
+      send(0);
+    });
+    expect((await cli(['status'])).out).toContain('Größe');
+  });
+
+  it.each([
+    ['not-found', 3],
+    ['invalid', 3],
+    ['unavailable', 2],
+    ['refused', 2],
+    ['bug', 2],
+  ])('refuses with kind %s: shows code, causes, hints and state, exit %i', async (kind, exit) => {
+    const data = { code: 'SOME_CODE', kind, causes: ['cause\u001b[1m'], hints: ['hint'], state: 'left as it was' };
+    await daemon(
+      (socket, { id }) =>
+        void socket.end(`${JSON.stringify({ jsonrpc: '2.0', id, error: { code: -32000, message: 'it failed', data } })}\n`),
+    );
+    const outcome = await cli(['status']);
+    expect(outcome.exit).toBe(exit);
+    for (const text of ['it failed', 'SOME_CODE', 'cause?[1m', 'hint', 'left as it was']) expect(outcome.err).toContain(text);
+    expect(JSON.parse((await cli(['status', '--json'])).out)).toEqual({ error: { ...data, message: 'it failed' } });
+  });
+});
+
+describe('config check', () => {
+  const GOOD = 'truenasplugin: nas\n\tapi_host nas\n\tdataset tank/x\n\ttarget_iqn t\n\tdiscovery_portal 192.0.2.1\n';
+  const check = async (text: string | Buffer, ...flags: string[]) => {
+    const file = join(folder, 'storage.cfg');
+    await writeFile(file, text);
+    return cli(['config', 'check', '--file', file, ...flags]);
+  };
+
+  it('0 when all is fine, without a daemon', async () => {
+    expect(await check(`dir: local\n\tpath /x\n\n${GOOD}`)).toMatchObject({ exit: 0, out: 'nas: ok\n', err: '' });
+    expect((await check('')).exit).toBe(0);
+  });
+
+  it('1 for warnings, naming what has no effect', async () => {
+    const { exit, out } = await check(`${GOOD}\ttn_ipv6_by_path 1\n`, '--json');
+    expect(exit).toBe(1);
+    expect(JSON.parse(out)).toMatchObject({
+      storages: [{ id: 'nas', ok: true, faults: [{ setting: 'tn_ipv6_by_path', severity: 'warning' }] }],
+      lines: [],
+    });
+    expect((await check(`${GOOD}\tdataset other\n`)).exit).toBe(1);
+  });
+
+  it('2 for errors, each with its cure', async () => {
+    const { exit, out } = await check(`${GOOD}\n\ntruenasplugin: bad\n\tapi_port 0\n`, '--json');
+    const answer = z
+      .object({ storages: z.array(z.object({ id: z.string(), ok: z.boolean(), faults: z.array(z.object({ cure: z.string().min(1) })) })) })
+      .parse(JSON.parse(out));
+    expect(exit).toBe(2);
+    expect(answer.storages.map(({ id, ok, faults }) => [id, ok, faults.length])).toEqual([
+      ['nas', true, 0],
+      ['bad', false, 5],
+    ]);
+  });
+
+  it('3 for what cannot be read', async () => {
+    for (const file of [join(folder, 'none'), folder, '/dev/null', ''])
+      expect((await cli(['config', 'check', '--file', file])).exit).toBe(3);
+    expect((await check(Buffer.from([0, 1, 2]))).exit).toBe(3);
+    expect((await check('x'.repeat(1024 * 1024 + 1))).exit).toBe(3);
+  });
+});
+
+describe('explain and completion', () => {
+  it('explains a code in any case', async () => {
+    const { exit, out } = await cli(['explain', 'tls-untrusted']);
+    expect(exit).toBe(0);
+    expect(out).toContain('TLS_UNTRUSTED (unavailable)');
+    expect(JSON.parse((await cli(['explain', 'NO_SPACE', '--json'])).out)).toMatchObject({ code: 'NO_SPACE', kind: 'refused' });
+  });
+
+  it('refuses a code that is none, and helps', async () => {
+    for (const word of ['tls', 'constructor', 'x'.repeat(5000), '']) expect((await cli(['explain', word])).exit).toBe(3);
+    expect((await cli(['explain', 'tls'])).err).toContain('pve-truenas explain TLS_UNTRUSTED');
+  });
+
+  it.each(['bash', 'zsh'])('prints a script for %s that knows every command', async (shell) => {
+    const { exit, out } = await cli(['completion', shell]);
+    expect(exit).toBe(0);
+    for (const word of ['status', 'list', 'health', 'config check', 'explain', '--vmid', '--json']) expect(out).toContain(word);
+  });
+});
+
+describe('the command line itself', () => {
+  it.each([
+    [[]],
+    [['nonsense']],
+    [['config']],
+    [['status', 'a', 'b']],
+    [['status', '../x']],
+    [['status', 'a b']],
+    [['status', '--nonsense']],
+    [['list', '--vmid', '0']],
+    [['list', '--vmid', '-1']],
+    [['list', '--vmid', '1e9']],
+    [['list', '--vmid', '0x10']],
+    [['list', '--vmid', '9'.repeat(400)]],
+    [['list', '--vmid', '']],
+    [['status', '--timeout', '0']],
+    [['status', '--timeout', '601']],
+    [['status', '--socket', '']],
+    [['status', '--socket', '/x'.repeat(100)]],
+    [['status', '--socket', '/x\0y']],
+    [['completion', 'fish']],
+    [['explain']],
+  ])('refuses %j with 3 and a message, asking nobody', async (argv) => {
+    await answering({ storages: [] });
+    const { exit, out, err } = await cli(argv);
+    expect({ exit, out }).toEqual({ exit: 3, out: '' });
+    expect(err).not.toBe('');
+    expect(requests).toEqual([]);
+  });
+
+  it.each([[['--help']], [['-h']], [['status', '--help']], [['config', 'check', '--help']], [['--version']]])(
+    'prints %j and ends with 0',
+    async (argv) => {
+      const { exit, out, err } = await cli(argv);
+      expect({ exit, err }).toEqual({ exit: 0, err: '' });
+      expect(out).not.toBe('');
+    },
+  );
+
+  it('prefers --socket to the environment', async () => {
+    await answering({ storages: [] });
+    expect((await cli(['status', '--socket', socketPath], { env: { PVE_TRUENAS_SOCKET: '/none' } })).exit).toBe(0);
+  });
+});
