@@ -104,6 +104,8 @@ export class DatasetEntries {
   private readonly release: SimRelease;
   private readonly state: ZfsState;
   private readonly reader: PropertyReader;
+  /** A dataset is in the list and again in `children` of all its parents: made once. */
+  private readonly made = new Map<string, DatasetEntry>();
 
   constructor(release: SimRelease, state: ZfsState, reader: PropertyReader) {
     this.release = release;
@@ -111,7 +113,10 @@ export class DatasetEntries {
     this.reader = reader;
   }
 
+  /** `extra` must be the same for all calls of one instance. */
   entry(record: DatasetRecord, extra: DatasetExtra): DatasetEntry {
+    const known = this.made.get(record.guid);
+    if (known !== undefined) return known;
     const entry: DatasetEntry = { id: record.name, type: record.type, name: record.name, pool: record.name.split('/')[0] };
     for (const name of this.names(record, extra)) {
       const value = this.reader.read(record, name);
@@ -123,6 +128,7 @@ export class DatasetEntries {
     entry['mountpoint'] = record.type === 'FILESYSTEM' ? `/mnt/${record.name}` : null;
     this.addUserProperties(entry, record, extra);
     this.addSnapshots(entry, record, extra);
+    this.made.set(record.guid, entry);
     entry['children'] = extra.retrieveChildren ? this.visibleChildren(record).map((child) => this.entry(child, extra)) : [];
     return entry;
   }

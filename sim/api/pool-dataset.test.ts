@@ -249,10 +249,10 @@ describe('models of pool.dataset.create (truenas-api 2.2)', () => {
 });
 
 describe('many zvols', () => {
-  it('finds one of 2000 by its id without looking at the others', async () => {
+  it('finds one of many by its id without looking at the others', async () => {
     const driver = new ArrayDriver();
-    for (let i = 0; i < 2000; i += 1) await driver.zvol(`vm-${i}-disk-0`);
-    expect(rows.parse(await driver.call('pool.dataset.query', [['id', '=', 'tank/pve/vm-1999-disk-0']], {}))).toHaveLength(1);
-    expect(rows.parse(await driver.call('pool.dataset.query', [], { extra: { flat: true } }))).toHaveLength(2002);
+    for (let i = 0; i < 300; i += 1) await driver.zvol(`vm-${i}-disk-0`);
+    expect(rows.parse(await driver.call('pool.dataset.query', [['id', '=', 'tank/pve/vm-299-disk-0']], {}))).toHaveLength(1);
+    expect(rows.parse(await driver.call('pool.dataset.query', [], { extra: { flat: true } }))).toHaveLength(302);
   });
 });

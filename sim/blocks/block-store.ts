@@ -3,6 +3,8 @@
  * All sizes in bytes. Called inside a ZFS transaction, one call at a time.
  */
 export interface BlockStore {
+  /** Whether data gets in without the array's doing, so that `allocated` changes by itself. */
+  readonly live: boolean;
   /** A new volume of zeros. */
   create(key: string, bytes: number): Promise<void>;
   /** Grows or shrinks; what is cut off is lost. */

@@ -12,6 +12,7 @@ const COPY_TIMEOUT = 600_000;
 
 /** Volumes and snapshots as sparse files in one directory. Copies share blocks where the filesystem can (reflink). */
 export class FileBlocks implements BlockStore {
+  readonly live = true;
   private readonly directory: string;
   private readonly generations = new Map<string, number>();
 

@@ -2,6 +2,8 @@ import type { BlockStore } from './block-store.ts';
 
 /** No data at all: volumes are names with a size. */
 export class MemoryBlocks implements BlockStore {
+  readonly live = false;
+
   create(): Promise<void> {
     return Promise.resolve();
   }

@@ -107,7 +107,7 @@ export class Datasets {
       if (value === null) Reflect.deleteProperty(record.userProperties, key);
       else record.userProperties[key] = value;
     }
-    this.state.touch();
+    this.state.touch(name);
     return record;
   }
 

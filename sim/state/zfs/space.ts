@@ -40,16 +40,19 @@ export function bytesOf(record: DatasetRecord, property: string): number {
 export class SpaceAccounting {
   private readonly state: ZfsState;
   private version = -1;
-  private usedCache = new Map<string, number>();
-  private ownCache = new Map<string, Own>();
+  /** by name */
+  private readonly usedCache = new Map<string, number>();
+  private readonly ownCache = new Map<string, Own>();
 
   constructor(state: ZfsState) {
     this.state = state;
   }
 
-  /** Forgets what was computed: data may have been written since. Call once at the start of a request. */
+  /** Forgets what was computed when data may have been written since. Call once at the start of a request. */
   refresh(): void {
-    this.version = -1;
+    if (!this.state.blocks.live) return;
+    this.usedCache.clear();
+    this.ownCache.clear();
   }
 
   /** Bytes the dataset references now. */
@@ -120,8 +123,16 @@ export class SpaceAccounting {
   private validate(): void {
     if (this.version === this.state.version) return;
     this.version = this.state.version;
-    this.usedCache = new Map();
-    this.ownCache = new Map();
+    const changed = this.state.takeChanged();
+    if (changed === null) {
+      this.usedCache.clear();
+      this.ownCache.clear();
+      return;
+    }
+    for (const name of changed) {
+      this.ownCache.delete(name);
+      for (let above: string | null = name; above !== null; above = parentName(above)) this.usedCache.delete(above);
+    }
   }
 
   /** Bytes written since the newest snapshot (or origin). */
@@ -132,7 +143,7 @@ export class SpaceAccounting {
   }
 
   private own(record: DatasetRecord): Own {
-    const cached = this.ownCache.get(record.guid);
+    const cached = this.ownCache.get(record.name);
     if (cached !== undefined) return cached;
     const referenced = this.referenced(record);
     const origin = this.state.snapshotByGuidOrNull(record.origin);
@@ -145,16 +156,16 @@ export class SpaceAccounting {
       usedbysnapshots: peak - referenced,
       usedbyrefreservation: Math.max(0, bytesOf(record, 'refreservation') - this.unique(record)),
     };
-    this.ownCache.set(record.guid, own);
+    this.ownCache.set(record.name, own);
     return own;
   }
 
   private used(record: DatasetRecord): number {
-    const cached = this.usedCache.get(record.guid);
+    const cached = this.usedCache.get(record.name);
     if (cached !== undefined) return cached;
     const own = this.own(record);
     const used = own.usedbydataset + own.usedbysnapshots + own.usedbyrefreservation + this.usedByChildren(record);
-    this.usedCache.set(record.guid, used);
+    this.usedCache.set(record.name, used);
     return used;
   }
 

@@ -42,6 +42,7 @@ export class ZfsState {
   readonly open = new Set<string>();
 
   private readonly settings: ZfsSettings;
+  private changedNames: Set<string> | null = null;
   private txg = FIRST_TXG;
   private tail: Promise<void> = Promise.resolve();
   private readonly byName = new Map<string, DatasetRecord>();
@@ -91,9 +92,19 @@ export class ZfsState {
     return randomGuid();
   }
 
-  touch(): void {
+  /** Something changed: the datasets of these names, or (none named) perhaps everything. */
+  touch(...names: readonly string[]): void {
     this.version += 1;
+    if (names.length === 0) this.changedNames = null;
+    else for (const name of names) this.changedNames?.add(name);
     this.settings.changed();
+  }
+
+  /** Names touched since the last call; null: all of them. */
+  takeChanged(): ReadonlySet<string> | null {
+    const names = this.changedNames;
+    this.changedNames = new Set();
+    return names;
   }
 
   dataset(name: string): DatasetRecord | undefined {
@@ -195,7 +206,7 @@ export class ZfsState {
     this.linkParent(record.name);
     this.snapshotsOf.set(record.guid, []);
     if (record.origin !== null) this.linkClone(record.origin, record.guid);
-    this.touch();
+    this.touch(record.name);
   }
 
   /** The dataset must have neither children nor snapshots. */
@@ -207,7 +218,7 @@ export class ZfsState {
     this.unlinkParent(record.name);
     if (record.origin !== null) this.clonesOf.get(record.origin)?.delete(record.guid);
     this.open.delete(record.guid);
-    this.touch();
+    this.touch(record.name);
   }
 
   /** Renames a dataset and all below it. */
@@ -240,7 +251,7 @@ export class ZfsState {
     if (list === undefined) throw new Error(`snapshot ${record.name} of an unknown dataset`);
     list.push(record);
     list.sort((a, b) => a.createtxg - b.createtxg);
-    this.touch();
+    this.touch(this.fullName(record).replace(/@.*$/, ''));
   }
 
   removeSnapshot(record: SnapshotRecord): void {
@@ -252,7 +263,7 @@ export class ZfsState {
         list.filter((one) => one.guid !== record.guid),
       );
     this.clonesOf.delete(record.guid);
-    this.touch();
+    this.touch(this.fullName(record).replace(/@.*$/, ''));
   }
 
   /** promote: the snapshot goes to another dataset. */
