@@ -1,19 +1,40 @@
+import { createServer, type Server } from 'node:net';
 import type { IscsiSession, LunServer, ServedTarget } from './lun-server.ts';
 
-/** A target service without a wire; sessions are opened by tests and by the simulator's control socket. */
+/**
+ * A target service without a wire; sessions are opened by tests and by the simulator's control socket. At the portal
+ * connections are accepted and ended at once, so that a client that only looks whether somebody listens finds somebody.
+ */
 export class MemoryLunServer implements LunServer {
   readonly firstLun = 0;
+  private readonly portal: { readonly host: string; readonly port: number } | null;
+  private listener: Server | null = null;
   private served: readonly ServedTarget[] = [];
   private open: readonly IscsiSession[] = [];
 
+  constructor(portal: { readonly host: string; readonly port: number } | null = null) {
+    this.portal = portal;
+  }
+
   start(): Promise<void> {
-    return Promise.resolve();
+    const { portal } = this;
+    if (portal === null || portal.port === 0 || this.listener !== null) return Promise.resolve();
+    return new Promise((resolve, reject) => {
+      const listener = createServer((socket) => socket.destroy());
+      listener.once('error', reject);
+      listener.listen(portal.port, portal.host, () => {
+        this.listener = listener;
+        resolve();
+      });
+    });
   }
 
   stop(): Promise<void> {
     this.served = [];
     this.open = [];
-    return Promise.resolve();
+    const { listener } = this;
+    this.listener = null;
+    return listener === null ? Promise.resolve() : new Promise((resolve) => listener.close(() => resolve()));
   }
 
   apply(targets: readonly ServedTarget[]): Promise<void> {

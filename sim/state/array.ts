@@ -140,7 +140,7 @@ interface Storage {
 
 function storage(services: SimServices, options: ArrayOptions): Storage {
   if (options.blocks === 'memory') {
-    const memory = new MemoryLunServer();
+    const memory = new MemoryLunServer(options.portal);
     return { blocks: new MemoryBlocks(), luns: memory, memory, prepare: () => Promise.resolve() };
   }
   const files = new FileBlocks(path.join(options.directory, 'blocks'));
