@@ -7,12 +7,7 @@ import { join, resolve } from 'node:path';
 import { build, type BuildOptions } from 'esbuild';
 import { z } from 'zod';
 import { bundledPackages, thirdPartyNotice } from './licences.ts';
-
-export const PROGRAMS = {
-  'pve-truenasd': 'src/daemon/main.ts',
-  'pve-truenas': 'src/cli/main.ts',
-  'pve-truenas-sim': 'sim/main.ts',
-} as const;
+import { PROGRAMS } from './programs.ts';
 
 const ROOT = resolve(import.meta.dirname, '../..');
 const DIST = join(ROOT, 'dist');

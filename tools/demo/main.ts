@@ -50,7 +50,7 @@ async function demo(given: z.infer<typeof options>): Promise<number> {
   // A closed pipe (`make demo | head`) ends the demo like Ctrl-C does.
   process.stdout.on('error', () => interrupted.abort(new Error('nobody reads the output')));
   const colour = process.stdout.isTTY && process.env['NO_COLOR'] === undefined;
-  const report = new Report((line) => console.log(line), colour);
+  const report = new Report((line) => console.log(line), colour, interrupted.signal);
   const reason = given.blocks === 'memory' ? 'memory-backed volumes were asked for' : whyNoData();
   if (given.blocks === 'tgt' && reason !== null) throw new Error(`--blocks tgt: ${reason}`);
   const wireLog = given.wireLog === undefined ? null : resolve(given.wireLog);

@@ -19,8 +19,11 @@ export class Report {
   private readonly colours: ReturnType<typeof picocolors.createColors>;
   private countCalls: (() => Promise<CallCounts>) | null = null;
 
-  constructor(out: (line: string) => void, colour: boolean) {
+  private readonly signal: AbortSignal;
+
+  constructor(out: (line: string) => void, colour: boolean, signal: AbortSignal) {
     this.out = out;
+    this.signal = signal;
     this.colours = picocolors.createColors(colour);
   }
 
@@ -45,6 +48,8 @@ export class Report {
       this.add({ title, result, ms, state: 'right', calls });
       return value;
     } catch (error) {
+      // Interrupted is not wrong.
+      if (this.signal.aborted) throw error;
       const result = error instanceof Error ? error.message : String(error);
       this.add({ title, result, ms: performance.now() - start, state: 'wrong', calls: null });
       throw error;
