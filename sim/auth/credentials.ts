@@ -1,3 +1,4 @@
+import type { SimRelease } from '../api/contract.ts';
 import type { ApiKey, User } from './accounts.ts';
 
 const DAY = 24 * 60 * 60 * 1000;
@@ -22,16 +23,20 @@ export interface Credentials {
   readonly token: string | null;
 }
 
-/** `credentials` and `credentials_data` of auth.sessions and jobs. */
-export function credentialsEntry(credentials: Credentials): { credentials: CredentialKind; credentials_data: Record<string, unknown> } {
+/** `credentials` and `credentials_data` of auth.sessions and jobs; 25.04 has no login ids. */
+export function credentialsEntry(
+  credentials: Credentials,
+  release: SimRelease,
+): { credentials: CredentialKind; credentials_data: Record<string, unknown> } {
   const username = credentials.user.username;
+  const login = release === '25.04' ? {} : { login_id: credentials.loginId };
   if (credentials.kind === 'TOKEN' && credentials.parent !== null) {
     return {
       credentials: 'TOKEN',
-      credentials_data: { parent: credentialsEntry(credentials.parent), login_id: credentials.loginId, username },
+      credentials_data: { parent: credentialsEntry(credentials.parent, release), ...login, username },
     };
   }
-  const base = { username, login_id: credentials.loginId, login_at: { $date: credentials.loginAt } };
+  const base = { username, ...login, login_at: { $date: credentials.loginAt } };
   return credentials.key === null
     ? { credentials: credentials.kind, credentials_data: base }
     : { credentials: credentials.kind, credentials_data: { ...base, api_key: { id: credentials.key.id, name: credentials.key.name } } };

@@ -22,6 +22,15 @@ const id = z.int();
 const write: Access = { roles: ['READONLY_ADMIN', 'API_KEY_WRITE'] };
 const read: Access = { roles: ['API_KEY_READ'] };
 
+/** What is told of the stored secret: one hash, and on 26.0 its SCRAM parts; masked for all but administrators. */
+function hashes(key: ApiKey, context: CallContext): Record<string, unknown> {
+  const shown = (text: string): string => (context.hasRole() ? text : '********');
+  const { iterations, salt, storedKey, serverKey } = key.secret;
+  return context.release === '26.0'
+    ? { iterations, salt: shown(salt), stored_key: shown(storedKey), server_key: shown(serverKey) }
+    : { keyhash: shown(`$pbkdf2-sha512$${iterations}$${salt}$${storedKey}`) };
+}
+
 /** api_key.*: keys of the simulated users (truenas-api 3). */
 export function keyMethods(accounts: Accounts, emit: (event: EventMessage) => void): readonly SimMethod[] {
   const entry = (key: ApiKey, context: CallContext): Record<string, unknown> => {
@@ -31,12 +40,12 @@ export function keyMethods(accounts: Accounts, emit: (event: EventMessage) => vo
       name: key.name,
       username: key.username,
       user_identifier: user?.uid ?? 'LOCAL',
-      keyhash: context.hasRole() ? `$pbkdf2-sha512$${key.secret.iterations}$${key.secret.salt}$${key.secret.storedKey}` : '********',
+      ...hashes(key, context),
       created_at: { $date: Math.floor(key.createdAt / 1000) * 1000 },
       expires_at: key.expiresAt === null ? null : { $date: key.expiresAt },
       local: true,
       revoked: key.revoked,
-      revoked_reason: key.revokedReason,
+      ...(context.release === '25.04' ? {} : { revoked_reason: key.revokedReason }),
     };
   };
   const existing = (wanted: number): ApiKey => {
@@ -58,10 +67,6 @@ export function keyMethods(accounts: Accounts, emit: (event: EventMessage) => vo
     ...(release === '26.0'
       ? {
           client_key: made.clientKey,
-          stored_key: made.key.secret.storedKey,
-          server_key: made.key.secret.serverKey,
-          salt: made.key.secret.salt,
-          iterations: made.key.secret.iterations,
         }
       : {}),
   });

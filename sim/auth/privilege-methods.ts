@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { ERRNO, validationError, ValidationErrors, type Access, type SimMethod } from '../api/contract.ts';
+import { ERRNO, validationError, ValidationErrors, type Access, type SimMethod, type SimRelease } from '../api/contract.ts';
 import type { Accounts, Privilege } from './accounts.ts';
 import { allRoles, isRole } from './roles.ts';
 
@@ -23,7 +23,7 @@ const read: Access = { roles: ['PRIVILEGE_READ'] };
 const write: Access = { roles: ['PRIVILEGE_WRITE'] };
 
 /** privilege.*: which group may do what (truenas-api 4). `local_groups` takes gids, not record ids. */
-export function privilegeMethods(accounts: Accounts): readonly SimMethod[] {
+export function privilegeMethods(release: SimRelease, accounts: Accounts): readonly SimMethod[] {
   const group = (gid: number): Record<string, unknown> => {
     const user = accounts.users.find((other) => other.gid === gid);
     const name = user?.username ?? String(gid);
@@ -37,6 +37,7 @@ export function privilegeMethods(accounts: Accounts): readonly SimMethod[] {
       smb: false,
       userns_idmap: null,
       group: name,
+      ...(release === '25.04' ? { id_type_both: false } : { immutable: gid < 1000 }),
       local: true,
       sid: null,
       roles: [],

@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto';
-import type { EventMessage } from '../api/contract.ts';
+import type { EventMessage, SimRelease } from '../api/contract.ts';
 import type { Caller } from '../server/caller.ts';
 import type { Accounts, ApiKey, User } from './accounts.ts';
 import { credentialsEntry, SESSION_MAX_AGE_MS, type CredentialKind, type Credentials } from './credentials.ts';
@@ -13,7 +13,10 @@ export class Sessions {
   readonly #callers = new Map<string, { readonly caller: Caller; readonly createdAt: number }>();
   readonly tokens: Tokens;
 
-  constructor(accounts: Accounts, now: () => number, emit: (event: EventMessage) => void) {
+  readonly #release: SimRelease;
+
+  constructor(release: SimRelease, accounts: Accounts, now: () => number, emit: (event: EventMessage) => void) {
+    this.#release = release;
     this.#accounts = accounts;
     this.#now = now;
     this.#emit = emit;
@@ -90,7 +93,7 @@ export class Sessions {
     return {
       id: caller.session,
       origin: `${caller.origin.address}:${caller.origin.port}`,
-      ...(caller.credentials === null ? {} : credentialsEntry(caller.credentials)),
+      ...(caller.credentials === null ? {} : credentialsEntry(caller.credentials, this.#release)),
       created_at: { $date: Math.floor(createdAt / 1000) * 1000 },
       secure_transport: caller.origin.secure,
     };

@@ -1,4 +1,4 @@
-import type { SimArray } from '../api/contract.ts';
+import type { SimArray, SimRelease } from '../api/contract.ts';
 import type { Accounts } from '../auth/accounts.ts';
 import type { RateLimit } from '../auth/rate-limit.ts';
 import { isRole } from '../auth/roles.ts';
@@ -10,6 +10,7 @@ import type { Dispatcher } from './dispatcher.ts';
 import type { SimClock } from './sim-clock.ts';
 
 export interface ControlParts {
+  readonly release: SimRelease;
   readonly accounts: Accounts;
   readonly array: SimArray;
   readonly clock: SimClock;
@@ -21,7 +22,7 @@ export interface ControlParts {
 
 /** What the control socket can do. Errors: Error with a text for the operator. */
 export function controlCommands(parts: ControlParts): (request: ControlRequest) => Promise<unknown> {
-  const { accounts, array, clock, dispatcher, faults, rateLimit, sessions } = parts;
+  const { release, accounts, array, clock, dispatcher, faults, rateLimit, sessions } = parts;
   return async (request) => {
     switch (request.command) {
       case 'ping':
@@ -51,7 +52,7 @@ export function controlCommands(parts: ControlParts): (request: ControlRequest) 
           id: caller.session,
           origin: `${caller.origin.address}:${caller.origin.port}`,
           subscriptions: [...caller.subscriptions.values()],
-          ...(caller.credentials === null ? {} : { credentials: credentialsEntry(caller.credentials) }),
+          ...(caller.credentials === null ? {} : { credentials: credentialsEntry(caller.credentials, release) }),
         }));
       case 'revoke-key':
         if (!accounts.revokeKey(request.id, 'Revoked by the control socket')) throw new Error(`no API key ${request.id}`);

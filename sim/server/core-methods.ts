@@ -4,7 +4,7 @@ import { authorize, maySubscribe } from './authorize.ts';
 import { callerOf, jobOf } from './call-context.ts';
 import type { Caller } from './caller.ts';
 import type { EventHub } from './event-hub.ts';
-import { jobEntry, mayRead, type Job, type JobQueue } from './job-queue.ts';
+import { mayRead, type Job, type JobQueue } from './job-queue.ts';
 import type { MethodTable } from './method-table.ts';
 import { describeException } from './python-error.ts';
 
@@ -106,7 +106,7 @@ function jobMethods(parts: CoreParts): readonly SimMethod[] {
       run: ([, options], context) => {
         const raw = z.object({ extra: z.object({ raw_result: z.boolean().optional() }) }).safeParse(options);
         const showRaw = raw.success && raw.data.extra.raw_result === true;
-        return jobs.visible(callerOf(context).credentials).map((job) => jobEntry(job, showRaw));
+        return jobs.visible(callerOf(context).credentials).map((job) => jobs.entry(job, showRaw));
       },
     },
     {

@@ -1,4 +1,4 @@
-import { CallError, ERRNO, ValidationErrors, type EventMessage } from '../api/contract.ts';
+import { CallError, ERRNO, ValidationErrors, type EventMessage, type SimRelease } from '../api/contract.ts';
 import { credentialsEntry, type Credentials } from '../auth/credentials.ts';
 import { describeException } from './python-error.ts';
 import { redactParams, redactResult } from './redact.ts';
@@ -40,12 +40,14 @@ export interface JobStart {
 
 /** middlewared's job queue: ids from 1, the last 1000 jobs are kept (truenas-api 5). */
 export class JobQueue {
+  readonly #release: SimRelease;
   readonly #now: () => number;
   readonly #emit: (event: EventMessage, job: Job) => void;
   readonly #jobs = new Map<number, Job>();
   #nextId = 1;
 
-  constructor(now: () => number, emit: (event: EventMessage, job: Job) => void) {
+  constructor(release: SimRelease, now: () => number, emit: (event: EventMessage, job: Job) => void) {
+    this.#release = release;
     this.#now = now;
     this.#emit = emit;
   }
@@ -70,7 +72,7 @@ export class JobQueue {
       finishedAt: null,
     };
     this.#jobs.set(job.id, job);
-    this.#emit({ msg: 'added', collection: 'core.get_jobs', id: job.id, fields: jobEntry(job, false) }, job);
+    this.#emit({ msg: 'added', collection: 'core.get_jobs', id: job.id, fields: this.entry(job, false) }, job);
     void this.#work(job, start, settle);
     this.#prune();
     return job;
@@ -120,8 +122,13 @@ export class JobQueue {
     throw job.error instanceof JobAborted ? new CallError('Job aborted', 'EFAULT') : job.error;
   }
 
+  /** The item of core.get_jobs. Results are masked unless `raw` (options.extra.raw_result). */
+  entry(job: Job, raw: boolean): Record<string, unknown> {
+    return jobEntry(job, raw, this.#release);
+  }
+
   #changed(job: Job): void {
-    this.#emit({ msg: 'changed', collection: 'core.get_jobs', id: job.id, fields: jobEntry(job, false) }, job);
+    this.#emit({ msg: 'changed', collection: 'core.get_jobs', id: job.id, fields: this.entry(job, false) }, job);
   }
 
   #prune(): void {
@@ -150,10 +157,9 @@ function excInfo(error: unknown): Record<string, unknown> | null {
   return { repr: described.repr, type: described.className, errno, extra: described.extra };
 }
 
-/** The item of core.get_jobs. Results are masked unless `raw` (options.extra.raw_result). */
-export function jobEntry(job: Job, raw: boolean): Record<string, unknown> {
+function jobEntry(job: Job, raw: boolean, release: SimRelease): Record<string, unknown> {
   const failed = job.state === 'FAILED' ? describeException(job.error) : null;
-  const credentials = job.credentials === null ? null : credentialsEntry(job.credentials);
+  const credentials = job.credentials === null ? null : credentialsEntry(job.credentials, release);
   return {
     id: job.id,
     message_ids: job.messageIds,

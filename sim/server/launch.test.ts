@@ -92,7 +92,10 @@ describe('login (truenas-api 3)', () => {
     await simulator.command({ command: 'clock-advance', ms: 30 * 86_400_000 - 60_000 });
     expect((await client.call('system.version')).result).toBeDefined();
     await simulator.command({ command: 'clock-advance', ms: 60_000 });
-    expect((await client.call('system.version')).error?.data).toMatchObject({ error: 207, reason: '[ENOTAUTHENTICATED] Not authenticated' });
+    expect((await client.call('system.version')).error?.data).toMatchObject({
+      error: 207,
+      reason: '[ENOTAUTHENTICATED] Not authenticated',
+    });
     expect((await client.login(simulator)).result).toMatchObject({ response_type: 'SUCCESS' });
   });
 

@@ -184,8 +184,9 @@ async function launch(options: SimulatorOptions, undo: (() => Promise<void> | vo
   };
   const emit = (event: EventMessage): void =>
     events.emit(event, (caller) => maySubscribe(event.collection, caller.credentials, release, late.table?.get(event.collection)));
-  const sessions = new Sessions(accounts, () => clock.now(), emit);
+  const sessions = new Sessions(release, accounts, () => clock.now(), emit);
   const jobs = new JobQueue(
+    release,
     () => clock.now(),
     (event, job) => events.emit(event, (caller) => caller.credentials !== null && mayRead(job, caller.credentials)),
   );
@@ -222,7 +223,7 @@ async function launch(options: SimulatorOptions, undo: (() => Promise<void> | vo
     ...loginMethods({ release, clock, accounts, sessions, delays, stop: stopping.signal, certificateHash: certificate.hash }),
     ...sessionMethods(sessions, accounts),
     ...keyMethods(accounts, emit),
-    ...privilegeMethods(accounts),
+    ...privilegeMethods(release, accounts),
     ...coreMethods({
       release,
       events,
@@ -270,7 +271,7 @@ async function launch(options: SimulatorOptions, undo: (() => Promise<void> | vo
   const bound = await server.listen(options.listen ?? { host: '127.0.0.1', port: 0 }, true);
   const plain = options.plainListen === undefined ? null : await server.listen(options.plainListen, false);
 
-  const command = controlCommands({ accounts, array, clock, dispatcher, faults, rateLimit, sessions });
+  const command = controlCommands({ release, accounts, array, clock, dispatcher, faults, rateLimit, sessions });
   const control = resolve(options.control ?? join(directory, 'control.sock'));
   const controlServer = new ControlServer(control, command);
   await controlServer.listen();
