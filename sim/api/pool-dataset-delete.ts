@@ -145,7 +145,8 @@ export async function destroyResource(core: ArrayCore, name: string, recursive: 
   if (name.includes('@')) throw validationError(schema, 'Use `zfs.resource.snapshot.destroy` to destroy snapshots.');
   if (!name.includes('/')) throw validationError(schema, 'Destroying the root filesystem is not allowed.');
   const record = core.zfs.dataset(name);
-  if (record === undefined) throw validationError(schema, recursive ? `${pythonQuote(name)} not found` : `${pythonQuote(name)} does not exist.`, 'ENOENT');
+  if (record === undefined)
+    throw validationError(schema, recursive ? `${pythonQuote(name)} not found` : `${pythonQuote(name)} does not exist.`, 'ENOENT');
   if (!recursive) {
     if (core.zfs.children(name).length > 0)
       throw validationError(schema, `${pythonQuote(name)} has children. ${RECURSIVE_HINT}`, 'ENOTEMPTY');

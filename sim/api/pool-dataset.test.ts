@@ -18,7 +18,8 @@ async function items(work: Promise<unknown>): Promise<readonly (readonly unknown
 }
 
 describe.each(SIM_RELEASES)('pool.dataset of %s (truenas-api 9)', (release) => {
-  const volume = (driver: ArrayDriver, name: string, data: object = {}) => driver.call('pool.dataset.create', { name, type: 'VOLUME', volsize: GIB, ...data });
+  const volume = (driver: ArrayDriver, name: string, data: object = {}) =>
+    driver.call('pool.dataset.create', { name, type: 'VOLUME', volsize: GIB, ...data });
 
   it('refuses what TrueNAS refuses, in its words', async () => {
     const driver = new ArrayDriver({ release });
@@ -34,10 +35,14 @@ describe.each(SIM_RELEASES)('pool.dataset of %s (truenas-api 9)', (release) => {
     await volume(driver, 'tank/x');
     expect(await items(volume(driver, 'tank/x/y'))).toEqual([[name, 'tank/x: parent may not be a ZFS volume', 22]]);
     await expect(volume(driver, 'tank/x')).rejects.toThrow(
-      release === '26.0' ? "[EFAULT] Failed to create dataset tank/x: cannot create 'tank/x': dataset already exists" : '[EFAULT] Failed to create dataset: ',
+      release === '26.0'
+        ? "[EFAULT] Failed to create dataset tank/x: cannot create 'tank/x': dataset already exists"
+        : '[EFAULT] Failed to create dataset: ',
     );
     await driver.call('pool.dataset.update', 'tank/pve', { readonly: 'ON' });
-    expect(await items(volume(driver, 'tank/pve/z'))).toEqual([['pool_dataset_create.readonly', 'Turn off readonly mode on tank/pve to create tank', 22]]);
+    expect(await items(volume(driver, 'tank/pve/z'))).toEqual([
+      ['pool_dataset_create.readonly', 'Turn off readonly mode on tank/pve to create tank', 22],
+    ]);
   });
 
   it('keeps to 80 % of the available space, sparse or not, unless force_size is given', async () => {
@@ -53,7 +58,9 @@ describe.each(SIM_RELEASES)('pool.dataset of %s (truenas-api 9)', (release) => {
   it('reserves a thick volume and nothing for a sparse one', async () => {
     const driver = new ArrayDriver({ release });
     const before = dataset.parse(await driver.call('pool.dataset.get_instance', 'tank'));
-    const thick = z.looseObject({ refreservation: property, volsize: property, volblocksize: property }).parse(await volume(driver, 'tank/thick'));
+    const thick = z
+      .looseObject({ refreservation: property, volsize: property, volblocksize: property })
+      .parse(await volume(driver, 'tank/thick'));
     expect(thick.refreservation).toMatchObject({ parsed: GIB, rawvalue: String(GIB) });
     expect(thick.volsize).toMatchObject({ parsed: GIB, value: release === '25.04' ? '1G' : '1 GiB' });
     expect(thick.volblocksize).toMatchObject({ parsed: 16_384, value: '16K' });
@@ -76,9 +83,16 @@ describe.each(SIM_RELEASES)('pool.dataset of %s (truenas-api 9)', (release) => {
       ['pool_dataset_update.volsize', 'Volume size should be a multiple of volume block size', 22],
     ]);
     await expect(driver.call('pool.dataset.update', 'tank/x', { volsize: GIB })).resolves.toBeDefined();
-    expect(await driver.call('pool.dataset.update', 'tank/x', { volsize: 2 * GIB })).toMatchObject({ volsize: { parsed: 2 * GIB }, refreservation: { parsed: 2 * GIB } });
+    expect(await driver.call('pool.dataset.update', 'tank/x', { volsize: 2 * GIB })).toMatchObject({
+      volsize: { parsed: 2 * GIB },
+      refreservation: { parsed: 2 * GIB },
+    });
     expect(await items(driver.call('pool.dataset.update', 'tank/none', { volsize: GIB }))).toEqual([['id', 'tank/none does not exist', 2]]);
-    expect((await items(driver.call('pool.dataset.get_instance', 'tank/none')))[0]).toEqual([null, 'PoolDataset tank/none does not exist', 2]);
+    expect((await items(driver.call('pool.dataset.get_instance', 'tank/none')))[0]).toEqual([
+      null,
+      'PoolDataset tank/none does not exist',
+      2,
+    ]);
   });
 
   it('says readonly to the extent on the volume', async () => {
@@ -94,10 +108,17 @@ describe.each(SIM_RELEASES)('pool.dataset of %s (truenas-api 9)', (release) => {
     await volume(driver, 'tank/x', { user_properties: [{ key: 'pve:owner', value: 'a' }], comments: 'hello' });
     const users = z.looseObject({ user_properties: z.record(z.string(), property) });
     const changed = users.parse(
-      await driver.call('pool.dataset.update', 'tank/x', { user_properties_update: [{ key: 'pve:owner', value: 'b' }, { key: 'pve:other', value: 'c' }] }),
+      await driver.call('pool.dataset.update', 'tank/x', {
+        user_properties_update: [
+          { key: 'pve:owner', value: 'b' },
+          { key: 'pve:other', value: 'c' },
+        ],
+      }),
     );
     expect(changed.user_properties['pve:owner']?.rawvalue).toBe('b');
-    const entry = users.parse(await driver.call('pool.dataset.update', 'tank/x', { user_properties_update: [{ key: 'pve:other', remove: true }] }));
+    const entry = users.parse(
+      await driver.call('pool.dataset.update', 'tank/x', { user_properties_update: [{ key: 'pve:other', remove: true }] }),
+    );
     expect(Object.keys(entry.user_properties)).not.toContain('pve:other');
     // 25.10 moved the array's own ones into user_properties
     expect(Object.keys(entry.user_properties).includes('comments')).toBe(release !== '25.04');
@@ -111,7 +132,8 @@ describe.each(SIM_RELEASES)('pool.dataset of %s (truenas-api 9)', (release) => {
     await driver.call('iscsi.targetextent.create', { target: 1, extent: 1 });
     driver.events.length = 0;
     expect(await driver.call('pool.dataset.delete', 'tank/pve/a')).toBe(true);
-    for (const name of ['iscsi.extent.query', 'iscsi.targetextent.query', 'iscsi.target.query']) expect(await driver.call(name, [], {})).toEqual([]);
+    for (const name of ['iscsi.extent.query', 'iscsi.targetextent.query', 'iscsi.target.query'])
+      expect(await driver.call(name, [], {})).toEqual([]);
     expect(driver.events.map((event) => [event.msg, event.collection, event.id])).toEqual([
       ['removed', 'iscsi.target.query', 1],
       ['removed', 'pool.dataset.query', 'tank/pve/a'],
@@ -141,10 +163,13 @@ describe.each(SIM_RELEASES)('pool.dataset of %s (truenas-api 9)', (release) => {
   it('does not delete children or snapshots unless recursive', async () => {
     const driver = new ArrayDriver({ release });
     await driver.zvol('a');
-    await expect(driver.call('pool.dataset.delete', 'tank/pve')).rejects.toThrow("[ENOTEMPTY] Failed to delete dataset: cannot destroy 'tank/pve': filesystem has children");
+    await expect(driver.call('pool.dataset.delete', 'tank/pve')).rejects.toThrow(
+      "[ENOTEMPTY] Failed to delete dataset: cannot destroy 'tank/pve': filesystem has children",
+    );
     await driver.call(driver.snapshots('create'), { dataset: 'tank/pve/a', name: 's' });
     const remove = driver.call('pool.dataset.delete', 'tank/pve/a');
-    if (release === '26.0') expect(await items(remove)).toEqual([['zfs.resource.destroy', "'tank/pve/a' has snapshots. Set recursive=True to remove them.", 39]]);
+    if (release === '26.0')
+      expect(await items(remove)).toEqual([['zfs.resource.destroy', "'tank/pve/a' has snapshots. Set recursive=True to remove them.", 39]]);
     else await expect(remove).rejects.toThrow("[EFAULT] Failed to delete dataset: cannot destroy 'tank/pve/a': volume has children");
     expect(await driver.call('pool.dataset.delete', 'tank/pve/a', { recursive: true })).toBe(true);
   });
@@ -155,7 +180,11 @@ describe.each(SIM_RELEASES)('pool.dataset of %s (truenas-api 9)', (release) => {
     await driver.call(driver.snapshots('create'), { dataset: 'tank/pve/a', name: 's' });
     await driver.call(driver.snapshots('clone'), { snapshot: 'tank/pve/a@s', dataset_dst: 'tank/pve/b' });
     const remove = driver.call('pool.dataset.delete', 'tank/pve/a', { recursive: true });
-    const left = async () => rows.parse(await driver.call('pool.dataset.query', [['id', '^', 'tank/pve/']], {})).map((row) => row.id).filter((id) => id.startsWith('tank/pve/'));
+    const left = async () =>
+      rows
+        .parse(await driver.call('pool.dataset.query', [['id', '^', 'tank/pve/']], {}))
+        .map((row) => row.id)
+        .filter((id) => id.startsWith('tank/pve/'));
     if (release === '26.0') {
       expect(await remove).toBe(true);
       expect(await left()).toEqual([]);
@@ -179,7 +208,9 @@ describe.each(SIM_RELEASES)('pool.dataset of %s (truenas-api 9)', (release) => {
     const driver = new ArrayDriver({ release });
     await driver.zvol('a');
     if (release === '26.0') {
-      expect(await items(driver.call('pool.dataset.promote', 'tank/pve/a'))).toEqual([['zfs.resource.promote', "'tank/pve/a' is ineligible for promotion.", 22]]);
+      expect(await items(driver.call('pool.dataset.promote', 'tank/pve/a'))).toEqual([
+        ['zfs.resource.promote', "'tank/pve/a' is ineligible for promotion.", 22],
+      ]);
       expect((await items(driver.call('pool.dataset.promote', 'tank/no')))[0]?.[2]).toBe(2);
     } else {
       await expect(driver.call('pool.dataset.promote', 'tank/pve/a')).rejects.toThrow('[EBADMSG] Only cloned datasets can be promoted.');
@@ -198,7 +229,9 @@ describe.each(SIM_RELEASES)('pool.dataset of %s (truenas-api 9)', (release) => {
     if (release === '25.04') return;
     await driver.zvol('a');
     driver.events.length = 0;
-    expect((await items(driver.call('pool.dataset.rename', 'tank/pve/a', { new_name: 'tank/pve/b' })))[0]?.[0]).toBe('pool.dataset.rename.force');
+    expect((await items(driver.call('pool.dataset.rename', 'tank/pve/a', { new_name: 'tank/pve/b' })))[0]?.[0]).toBe(
+      'pool.dataset.rename.force',
+    );
     expect(await driver.call('pool.dataset.rename', 'tank/pve/a', { new_name: 'tank/pve/b', force: true })).toBeNull();
     await expect(driver.call('pool.dataset.get_instance', 'tank/pve/b')).resolves.toBeDefined();
     expect(driver.events).toEqual([]);
@@ -208,12 +241,16 @@ describe.each(SIM_RELEASES)('pool.dataset of %s (truenas-api 9)', (release) => {
     const driver = new ArrayDriver({ release });
     expect((await items(driver.call('pool.dataset.create', { name: 'tank/.system' })))[0]?.[0]).toBe('pool_dataset_create.name');
     await driver.zvol('a');
-    const all = z.array(z.looseObject({ id: z.string(), children: z.array(z.unknown()) })).parse(await driver.call('pool.dataset.query', [], {}));
+    const all = z
+      .array(z.looseObject({ id: z.string(), children: z.array(z.unknown()) }))
+      .parse(await driver.call('pool.dataset.query', [], {}));
     expect(all.map((row) => row.id)).toEqual(['tank', 'tank/pve', 'tank/pve/a']);
     expect(all[0]?.children).toHaveLength(1);
     const flat = { extra: { retrieve_children: false } };
     expect(rows.parse(await driver.call('pool.dataset.query', [], flat)).map((row) => row.id)).toEqual(['tank']);
-    expect(rows.parse(await driver.call('pool.dataset.query', [['id', '=', 'tank/pve/a']], flat)).map((row) => row.id)).toEqual(['tank/pve/a']);
+    expect(rows.parse(await driver.call('pool.dataset.query', [['id', '=', 'tank/pve/a']], flat)).map((row) => row.id)).toEqual([
+      'tank/pve/a',
+    ]);
     const counted = await driver.call('pool.dataset.query', [['id', '=', 'tank/pve/a']], { count: true });
     if (release === '25.04') expect(counted).toHaveLength(1);
     else expect(counted).toEqual(new FinishedQuery(3));
@@ -234,7 +271,8 @@ describe.each(SIM_RELEASES)('pool.dataset of %s (truenas-api 9)', (release) => {
 describe('models of pool.dataset.create (truenas-api 2.2)', () => {
   it('reports every arm of the union on 25.10 and the chosen one on 26.0', async () => {
     const data = { name: 'tank/x', type: 'VOLUME' };
-    const paths = async (release: '25.10' | '26.0') => (await items(new ArrayDriver({ release }).call('pool.dataset.create', data))).map((one) => one[0]);
+    const paths = async (release: '25.10' | '26.0') =>
+      (await items(new ArrayDriver({ release }).call('pool.dataset.create', data))).map((one) => one[0]);
     expect(await paths('25.10')).toEqual(['data.PoolDatasetCreateFilesystem.type', 'data.PoolDatasetCreateVolume.volsize']);
     expect(await paths('26.0')).toEqual(['data.VOLUME.volsize']);
   });
@@ -242,7 +280,9 @@ describe('models of pool.dataset.create (truenas-api 2.2)', () => {
   it('takes 0, negative, fractional, huge and textual sizes for wrong', async () => {
     const driver = new ArrayDriver();
     for (const volsize of [0, -1, 1.5, 2 ** 63, '1073741824', null]) {
-      await expect(driver.call('pool.dataset.create', { name: 'tank/x', type: 'VOLUME', volsize, sparse: true, force_size: true })).rejects.toThrow();
+      await expect(
+        driver.call('pool.dataset.create', { name: 'tank/x', type: 'VOLUME', volsize, sparse: true, force_size: true }),
+      ).rejects.toThrow();
     }
     expect(rows.parse(await driver.call('pool.dataset.query', [], {})).map((row) => row.id)).not.toContain('tank/x');
   });

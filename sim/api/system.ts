@@ -60,7 +60,7 @@ export function systemMethods(core: ArrayCore, identity: () => Identity, bootId:
       'interface.query',
       roles('NETWORK_INTERFACE_READ'),
       (release) => queryParams(release, true),
-      () => [interfaceEntry(core.addresses)],
+      () => [interfaceEntry(core.release, core.addresses)],
       { query: true },
     ),
   ];
@@ -94,12 +94,11 @@ function systemInfo(core: ArrayCore, version: string, bootTime: number): Record<
   };
 }
 
-function interfaceEntry(addresses: readonly string[]): Record<string, unknown> {
-  const aliases = addresses.map((address) => ({
-    type: address.includes(':') ? 'INET6' : 'INET',
-    address,
-    netmask: address.includes(':') ? 64 : 24,
-  }));
+function interfaceEntry(release: SimRelease, addresses: readonly string[]): Record<string, unknown> {
+  const aliases = addresses.map((address) => {
+    const bits = address.includes(':') ? 64 : 24;
+    return { type: address.includes(':') ? 'INET6' : 'INET', address, netmask: release === '25.04' ? String(bits) : bits };
+  });
   return {
     id: 'sim0',
     name: 'sim0',

@@ -28,9 +28,20 @@ export function resourceSnapshotMethods(core: ArrayCore): SimMethod[] {
       [param('data', models.create)],
       async ([data]) => {
         const wanted = models.create.parse(data);
-        const [first] = await run('create', `${wanted.dataset}@${wanted.name}`, () => operations.take(core, wanted.dataset, wanted.name, wanted.recursive, wanted.exclude, wanted.user_properties));
-        if (first === undefined) throw validationError(`${SCHEMA}.create`, `No datasets to snapshot - ${pythonQuote(wanted.dataset)} and all children are excluded`);
-        return entry(core, core.reader(), first, { properties: ['creation', 'createtxg'], get_source: false, get_holds: false, get_user_properties: false });
+        const [first] = await run('create', `${wanted.dataset}@${wanted.name}`, () =>
+          operations.take(core, wanted.dataset, wanted.name, wanted.recursive, wanted.exclude, wanted.user_properties),
+        );
+        if (first === undefined)
+          throw validationError(
+            `${SCHEMA}.create`,
+            `No datasets to snapshot - ${pythonQuote(wanted.dataset)} and all children are excluded`,
+          );
+        return entry(core, core.reader(), first, {
+          properties: ['creation', 'createtxg'],
+          get_source: false,
+          get_holds: false,
+          get_user_properties: false,
+        });
       },
       ONLY_26,
     ),
@@ -40,9 +51,13 @@ export function resourceSnapshotMethods(core: ArrayCore): SimMethod[] {
       [param('data', models.destroy)],
       async ([data]) => {
         const wanted = models.destroy.parse(data);
-        if (wanted.all_snapshots && wanted.path.includes('@')) throw validationError(`${SCHEMA}.destroy`, "When all_snapshots is True, path must be a dataset path (no '@').");
+        if (wanted.all_snapshots && wanted.path.includes('@'))
+          throw validationError(`${SCHEMA}.destroy`, "When all_snapshots is True, path must be a dataset path (no '@').");
         if (!wanted.all_snapshots && !wanted.path.includes('@')) {
-          throw validationError(`${SCHEMA}.destroy`, "Path must be a snapshot path (containing '@'). Use all_snapshots=True to destroy all snapshots for a dataset.");
+          throw validationError(
+            `${SCHEMA}.destroy`,
+            "Path must be a snapshot path (containing '@'). Use all_snapshots=True to destroy all snapshots for a dataset.",
+          );
         }
         await destroySnapshotResource(core, wanted);
         return null;
@@ -187,7 +202,9 @@ function query(core: ArrayCore, data: unknown): Record<string, unknown>[] {
     if (snapshot !== undefined) return [snapshot];
     const dataset = core.zfs.dataset(path);
     if (dataset === undefined) throw validationError(schema, `${pythonQuote(path)} not found`, 'ENOENT');
-    return operations.treeNames(core, dataset.name, wanted.recursive).flatMap((name) => [...core.zfs.snapshots(core.zfs.mustDataset(name))]);
+    return operations
+      .treeNames(core, dataset.name, wanted.recursive)
+      .flatMap((name) => [...core.zfs.snapshots(core.zfs.mustDataset(name))]);
   });
   const reader = core.reader();
   return found
@@ -202,7 +219,8 @@ function count(core: ArrayCore, data: unknown): Record<string, number> {
   const counts: Record<string, number> = {};
   for (const path of wanted.paths.length > 0 ? wanted.paths : [core.zfs.pool]) {
     if (core.zfs.dataset(path) === undefined) throw validationError(schema, `${pythonQuote(path)} not found`, 'ENOENT');
-    for (const name of operations.treeNames(core, path, wanted.recursive)) counts[name] = core.zfs.snapshots(core.zfs.mustDataset(name)).length;
+    for (const name of operations.treeNames(core, path, wanted.recursive))
+      counts[name] = core.zfs.snapshots(core.zfs.mustDataset(name)).length;
   }
   return counts;
 }

@@ -68,7 +68,13 @@ interface Resource extends Record<string, unknown> {
 /** zfs.resource.query (25.10 on) and destroy (26.0), truenas-api 7.2, 9.3. A path that is not there is left out. */
 export function resourceMethods(core: ArrayCore): SimMethod[] {
   return [
-    method(SCHEMA, roles('ZFS_RESOURCE_READ'), (release) => [param('data', queryModel(release), {})], ([data]) => query(core, data), { releases: ['25.10', '26.0'] }),
+    method(
+      SCHEMA,
+      roles('ZFS_RESOURCE_READ'),
+      (release) => [param('data', queryModel(release), {})],
+      ([data]) => query(core, data),
+      { releases: ['25.10', '26.0'] },
+    ),
     method(
       'zfs.resource.destroy',
       roles('ZFS_RESOURCE_DELETE'),
@@ -76,7 +82,12 @@ export function resourceMethods(core: ArrayCore): SimMethod[] {
       async ([data]) => {
         const wanted = destroyModel.parse(data);
         const failed = await core.zfs.transaction(() => destroyResource(core, wanted.path, wanted.recursive));
-        if (failed !== null) throw validationError('zfs.resource.destroy', `Failed to destroy ${pythonQuote(wanted.path)}: ${failed.message}`, failed.code === 'busy' ? 'EBUSY' : 'EFAULT');
+        if (failed !== null)
+          throw validationError(
+            'zfs.resource.destroy',
+            `Failed to destroy ${pythonQuote(wanted.path)}: ${failed.message}`,
+            failed.code === 'busy' ? 'EBUSY' : 'EFAULT',
+          );
         return null;
       },
       { releases: ['26.0'] },
@@ -102,19 +113,23 @@ function query(core: ArrayCore, data: unknown): Resource[] {
     found.push({ ...resource(core, reader, record, wanted), children: children ? [] : null });
     if (children) for (const child of core.zfs.children(record.name)) visit(core.zfs.mustDataset(child), depth + 1);
   };
-  const roots = wanted.paths.length > 0 ? wanted.paths.flatMap((path) => core.zfs.dataset(path) ?? []) : [core.zfs.mustDataset(core.zfs.pool)];
+  const roots =
+    wanted.paths.length > 0 ? wanted.paths.flatMap((path) => core.zfs.dataset(path) ?? []) : [core.zfs.mustDataset(core.zfs.pool)];
   for (const root of roots) visit(root, 0);
   return wanted.nest_results ? nested(found) : found;
 }
 
 function resource(core: ArrayCore, reader: PropertyReader, record: DatasetRecord, wanted: z.infer<typeof query2510>): Resource {
-  const names = wanted.properties === null ? [] : wanted.properties.length === 0 ? ALL : wanted.properties.map((name) => name.toLowerCase());
+  const names =
+    wanted.properties === null ? [] : wanted.properties.length === 0 ? ALL : wanted.properties.map((name) => name.toLowerCase());
   const properties: Record<string, unknown> = {};
   for (const name of names) {
     const value = KNOWN.has(name) ? reader.read(record, name) : undefined;
     if (value !== undefined) properties[name] = resourceProperty(name, value, wanted.get_source);
   }
-  const users = wanted.get_user_properties ? Object.fromEntries([...userProperties(core.zfs, record)].map(([key, value]) => [key, value.raw])) : null;
+  const users = wanted.get_user_properties
+    ? Object.fromEntries([...userProperties(core.zfs, record)].map(([key, value]) => [key, value.raw]))
+    : null;
   return {
     createtxg: record.createtxg,
     guid: Number(record.guid),

@@ -1,12 +1,29 @@
-import type { FileBlocks } from './file-blocks.ts';
 import type { ChapAccount, IscsiSession, LunServer, ServedLun, ServedTarget } from './lun-server.ts';
-import type { TgtDaemon } from './tgt-daemon.ts';
+
+/** What it needs of a tgtd (TgtDaemon). */
+interface Daemon {
+  start(): Promise<void>;
+  stop(): Promise<void>;
+  admin(args: readonly string[]): Promise<string>;
+}
+
+/** What it needs of the volumes (FileBlocks). */
+interface Files {
+  path(key: string): string;
+  exists(key: string): boolean;
+  generation(key: string): number;
+}
+
+interface BoundAccount {
+  readonly account: ChapAccount;
+  readonly outgoing: boolean;
+}
 
 interface Applied {
   readonly tid: number;
   readonly luns: Map<number, string>;
   initiators: readonly string[];
-  accounts: readonly string[];
+  accounts: readonly BoundAccount[];
 }
 
 /** What admits everybody in tgt's own words. */
@@ -20,12 +37,12 @@ const EVERYBODY = 'ALL';
  */
 export class TgtLunServer implements LunServer {
   readonly firstLun = 1;
-  private readonly daemon: TgtDaemon;
-  private readonly files: FileBlocks;
+  private readonly daemon: Daemon;
+  private readonly files: Files;
   private readonly applied = new Map<string, Applied>();
   private readonly secrets = new Map<string, string>();
 
-  constructor(daemon: TgtDaemon, files: FileBlocks) {
+  constructor(daemon: Daemon, files: Files) {
     this.daemon = daemon;
     this.files = files;
   }
@@ -145,14 +162,13 @@ export class TgtLunServer implements LunServer {
   /** tgt knows accounts by name alone; a changed secret means the account is made anew. */
   private async applyAccounts(applied: Applied, target: ServedTarget): Promise<void> {
     const tid = String(applied.tid);
-    const wanted = [
+    const wanted: readonly BoundAccount[] = [
       ...target.incoming.map((account) => ({ account, outgoing: false })),
       ...(target.outgoing === null ? [] : [{ account: target.outgoing, outgoing: true }]),
     ];
-    const keys = wanted.map(({ account, outgoing }) => `${outgoing ? 'out' : 'in'} ${account.user} ${account.secret}`);
-    if (keys.length === applied.accounts.length && keys.every((key, index) => key === applied.accounts[index])) return;
-    for (const key of applied.accounts) {
-      const [direction, user] = key.split(' ');
+    const same = wanted.length === applied.accounts.length && wanted.every((one, index) => isSame(one, applied.accounts[index]));
+    if (same) return;
+    for (const { account, outgoing } of applied.accounts) {
       await this.daemon.admin([
         '--mode',
         'account',
@@ -161,8 +177,8 @@ export class TgtLunServer implements LunServer {
         '--tid',
         tid,
         '--user',
-        user ?? '',
-        ...(direction === 'out' ? ['--outgoing'] : []),
+        account.user,
+        ...(outgoing ? ['--outgoing'] : []),
       ]);
     }
     applied.accounts = [];
@@ -180,7 +196,7 @@ export class TgtLunServer implements LunServer {
         ...(outgoing ? ['--outgoing'] : []),
       ]);
     }
-    applied.accounts = keys;
+    applied.accounts = wanted;
   }
 
   /** tgtadm takes secrets only as arguments; they are those of a simulated array. */
@@ -204,6 +220,15 @@ export class TgtLunServer implements LunServer {
       lun.readOnly,
     ]);
   }
+}
+
+function isSame(one: BoundAccount, other: BoundAccount | undefined): boolean {
+  return (
+    other !== undefined &&
+    one.outgoing === other.outgoing &&
+    one.account.user === other.account.user &&
+    one.account.secret === other.account.secret
+  );
 }
 
 /** tgtadm splits its parameters at commas. */

@@ -70,7 +70,9 @@ export class ArrayDriver {
       const value = index < args.length ? args[index] : param.fallback;
       const result = param.schema.safeParse(value);
       if (result.success) return result.data;
-      throw new ValidationErrors(result.error.issues.map((issue) => [[param.attributePath ?? param.name, ...issue.path].join('.'), issue.message, 22] as const));
+      throw new ValidationErrors(
+        result.error.issues.map((issue) => [[param.attributePath ?? param.name, ...issue.path].join('.'), issue.message, 22] as const),
+      );
     });
     return method.run(parsed, this.context);
   }

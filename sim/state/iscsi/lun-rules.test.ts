@@ -106,7 +106,7 @@ describe.each(SIM_RELEASES)('LUN rules of %s (truenas-api 11)', (release) => {
     expect(login()).not.toBeNull();
     await driver.call('iscsi.targetextent.delete', made.id, true);
     expect(login()).toBeNull();
-    const stop = release === '26.0' ? ['service.control', 'STOP', 'iscsitarget'] as const : ['service.stop', 'iscsitarget'] as const;
+    const stop = release === '26.0' ? (['service.control', 'STOP', 'iscsitarget'] as const) : (['service.stop', 'iscsitarget'] as const);
     const [name, ...args] = stop;
     expect(await driver.call(name, ...args)).toBe(true);
     await exported(driver, 'b');
@@ -117,7 +117,10 @@ describe.each(SIM_RELEASES)('LUN rules of %s (truenas-api 11)', (release) => {
   it('says errno 202 when the running service cannot read the change', async () => {
     const driver = new ArrayDriver({ release });
     driver.array.controls.setReloadFails(true);
-    await expect(exported(driver, 'a')).rejects.toMatchObject({ errname: 'ESERVICESTARTFAILURE', text: 'The iscsitarget service failed to start' });
+    await expect(exported(driver, 'a')).rejects.toMatchObject({
+      errname: 'ESERVICESTARTFAILURE',
+      text: 'The iscsitarget service failed to start',
+    });
   });
 
   it('names extents by NAA and serial as TrueNAS does and keeps both unique', async () => {
@@ -182,7 +185,9 @@ describe.each(SIM_RELEASES)('LUN rules of %s (truenas-api 11)', (release) => {
       ['iscsiportal_create.listen', 'IP 9.9.9.9 not configured on this system.', 22],
     ]);
     await driver.call('iscsi.portal.delete', 1);
-    expect(await driver.call('iscsi.portal.query', [], {})).toEqual([{ id: 2, tag: 1, comment: '', listen: [{ ip: '0.0.0.0', port: 3260 }] }]);
+    expect(await driver.call('iscsi.portal.query', [], {})).toEqual([
+      { id: 2, tag: 1, comment: '', listen: [{ ip: '0.0.0.0', port: 3260 }] },
+    ]);
     expect(await driver.call('iscsi.target.get_instance', 1)).toMatchObject({ groups: [] });
   });
 
@@ -190,13 +195,17 @@ describe.each(SIM_RELEASES)('LUN rules of %s (truenas-api 11)', (release) => {
     const driver = new ArrayDriver({ release });
     const auth = withId.parse(await driver.call('iscsi.auth.create', { tag: 7, user: 'u', secret: 'twelve-chars' }));
     await driver.call('iscsi.target.update', 1, { groups: [{ portal: 1, initiator: 1, authmethod: 'CHAP', auth: 7 }] });
-    await expect(driver.call('iscsi.auth.delete', auth.id)).rejects.toThrow(new CallError('Authorized access of 1 is being used by following target(s): 1'));
+    await expect(driver.call('iscsi.auth.delete', auth.id)).rejects.toThrow(
+      new CallError('Authorized access of 1 is being used by following target(s): 1'),
+    );
     expect(await items(driver.call('iscsi.auth.create', { tag: 8, user: 'u', secret: 'short' }))).toEqual([
       ['iscsi_auth_create.secret', 'Secret must be between 12 and 16 characters.', 22],
     ]);
-    expect(await items(driver.call('iscsi.auth.create', { tag: 8, user: 'u', secret: 'twelve-chars', peeruser: 'p', peersecret: 'twelve-chars' }))).toEqual([
-      ['iscsi_auth_create.peersecret', 'The peer secret cannot be the same as user secret.', 22],
-    ]);
+    expect(
+      await items(
+        driver.call('iscsi.auth.create', { tag: 8, user: 'u', secret: 'twelve-chars', peeruser: 'p', peersecret: 'twelve-chars' }),
+      ),
+    ).toEqual([['iscsi_auth_create.peersecret', 'The peer secret cannot be the same as user secret.', 22]]);
   });
 
   it('checks the groups and the name of a target', async () => {

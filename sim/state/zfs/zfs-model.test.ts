@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { MemoryBlocks } from '../../blocks/memory-blocks.ts';
+import type { BlockStore } from '../../blocks/block-store.ts';
 import { cloneSnapshot, promoteClone } from './clones.ts';
 import { Datasets } from './datasets.ts';
 import { Snapshots } from './snapshots.ts';
@@ -13,21 +13,34 @@ const NAMES = ['tank/a', 'tank/b', 'tank/c', 'tank/d'] as const;
 const SHORT = ['s1', 's2', 's3'] as const;
 
 /** Volumes that grow when written to, so that accounting has something to count. */
-class WrittenBlocks extends MemoryBlocks {
-  override readonly live = true;
+class WrittenBlocks implements BlockStore {
+  readonly live = true;
   private readonly bytes = new Map<string, number>();
-  override copy(from: string, to: string): Promise<void> {
+  create(key: string): Promise<void> {
+    this.bytes.set(key, 0);
+    return Promise.resolve();
+  }
+  resize(): Promise<void> {
+    return Promise.resolve();
+  }
+  ensure(): Promise<void> {
+    return Promise.resolve();
+  }
+  prune(): Promise<void> {
+    return Promise.resolve();
+  }
+  copy(from: string, to: string): Promise<void> {
     this.bytes.set(to, this.allocated(from));
     return Promise.resolve();
   }
-  override restore(snapshot: string, key: string): Promise<void> {
+  restore(snapshot: string, key: string): Promise<void> {
     return this.copy(snapshot, key);
   }
-  override remove(key: string): Promise<void> {
+  remove(key: string): Promise<void> {
     this.bytes.delete(key);
     return Promise.resolve();
   }
-  override allocated(key: string): number {
+  allocated(key: string): number {
     return this.bytes.get(key) ?? 0;
   }
   write(key: string, bytes: number): void {
@@ -40,7 +53,13 @@ class WrittenBlocks extends MemoryBlocks {
 
 class World {
   readonly blocks = new WrittenBlocks();
-  readonly state = new ZfsState({ pool: 'tank', size: 2048 * MIB, blocks: this.blocks, now: () => 1_800_000_000_000, changed: () => undefined });
+  readonly state = new ZfsState({
+    pool: 'tank',
+    size: 2048 * MIB,
+    blocks: this.blocks,
+    now: () => 1_800_000_000_000,
+    changed: () => undefined,
+  });
   readonly space = new SpaceAccounting(this.state);
   readonly datasets = new Datasets(this.state, this.space);
   readonly snapshots = new Snapshots(this.state, this.space, this.datasets);
@@ -187,7 +206,23 @@ describe('ZFS state machine', () => {
       { ...good, datasets: [root, { ...root, guid: '5', name: 'tank/x/y' }] },
       { ...good, datasets: [root, { ...root, guid: '5', name: 'tank/x', origin: '77' }] },
       { ...good, datasets: [{ ...root, createtxg: -1 }] },
-      { ...good, snapshots: [{ guid: '9', dataset: '8', name: 's', createtxg: 1, creation: 1, userProperties: {}, holds: {}, deferred: false, referenced: 0, volsize: null }] },
+      {
+        ...good,
+        snapshots: [
+          {
+            guid: '9',
+            dataset: '8',
+            name: 's',
+            createtxg: 1,
+            creation: 1,
+            userProperties: {},
+            holds: {},
+            deferred: false,
+            referenced: 0,
+            volsize: null,
+          },
+        ],
+      },
     ]) {
       expect(load(bad)).toThrow();
     }
