@@ -41,7 +41,7 @@ export class ArrayDriver {
       {
         blocks: options.blocks ?? 'memory',
         directory: options.directory ?? '/nonexistent',
-        portal: { host: '127.0.0.1', port: options.port ?? 3260 },
+        portal: { host: '127.0.0.1', port: options.port ?? 0 },
         pool: { name: 'tank', size: options.poolSize ?? 100 * GIB },
         ...(options.seeded === false ? {} : { seed: { dataset: 'tank/pve', target: 'pve' } }),
         ...(options.zvolDeviceLag === undefined ? {} : { zvolDeviceLag: options.zvolDeviceLag }),

@@ -6,7 +6,8 @@ import type { ArrayCore } from './array-core.ts';
  * everybody, a target with both, and the iSCSI service running.
  */
 export function seed(core: ArrayCore, options: ArrayOptions): void {
-  core.iscsi.setGlobal({ ...core.iscsi.global, listen_port: options.portal.port });
+  // port 0: nobody listens (tests), the configuration keeps TrueNAS's default
+  if (options.portal.port !== 0) core.iscsi.setGlobal({ ...core.iscsi.global, listen_port: options.portal.port });
   core.serviceStates.set('iscsitarget', { enable: true, running: true });
   if (options.seed === undefined) return;
   const parts = options.seed.dataset.split('/');

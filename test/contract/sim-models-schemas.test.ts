@@ -128,13 +128,14 @@ async function story(recorder: Recorder): Promise<void> {
     user_properties_update: [{ key: 'a:b', remove: true }],
     snapdev: 'VISIBLE',
   });
+  // 25.04's schema does not know these two, though its server answers them
+  const withSnapshots = driver.release === '25.04' ? [] : [{ snapshots: true, snapshots_properties: null }, { snapshots_count: true }];
   for (const extra of [
     {},
     { flat: false },
     { properties: [] },
     { properties: ['used', 'guid', 'dedup', 'encryption'] },
-    { snapshots: true, snapshots_properties: null },
-    { snapshots_count: true },
+    ...withSnapshots,
   ]) {
     await call('pool.dataset.query', [], { extra });
     await call('pool.dataset.get_instance', 'tank/pve/a', { extra });
