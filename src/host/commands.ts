@@ -96,7 +96,7 @@ export class NodeCommands implements Commands {
   }
 }
 
-function collector(): { add(chunk: Buffer): void; text(): string } {
+function collector(): { readonly add: (chunk: Buffer) => void; readonly text: () => string } {
   const chunks: Buffer[] = [];
   let size = 0;
   return {

@@ -111,7 +111,7 @@ describe.each(NODES)('bundles on Node.js $node', ({ node, binary }) => {
 
       await daemon.stop();
       expect(existsSync(paths.socket)).toBe(false);
-      const gone = await start('pve-truenas', ['--socket', paths.socket, 'status'], 3);
+      const gone = await start('pve-truenas', ['--socket', paths.socket, 'status'], 2);
       expect(gone.stderr).toContain('pve-truenasd');
     });
   });

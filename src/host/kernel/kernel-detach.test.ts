@@ -27,7 +27,7 @@ interface Attached {
   readonly node: FakeNode;
   readonly target: FakeTarget;
   readonly host: ReturnType<typeof createHost>['kernel'];
-  within(ms?: number): Deadline;
+  readonly within: (ms?: number) => Deadline;
 }
 
 async function attached(): Promise<Attached> {

@@ -36,7 +36,7 @@ export class FakeCommands implements Commands {
   }
 
   async #execute(argv: readonly string[], options: CommandOptions): Promise<CommandResult> {
-    const [program, ...args] = argv;
+    const [program = '', ...args] = argv;
     switch (program) {
       case 'iscsiadm':
         return this.#iscsiadm(args, options);
@@ -49,7 +49,7 @@ export class FakeCommands implements Commands {
       case 'blockdev':
         return answer(0);
       default:
-        throw new Error(`the fake node has no program ${program ?? ''}`);
+        throw new Error(`the fake node has no program ${program}`);
     }
   }
 
