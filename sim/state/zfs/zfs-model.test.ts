@@ -189,7 +189,7 @@ describe('ZFS state machine', () => {
       }),
       { numRuns: 150 },
     );
-  });
+  }, 120_000);
 
   it('refuses a stored state that does not fit together', () => {
     const world = new World();
