@@ -151,7 +151,7 @@ const create26 = z.unknown().transform((input, context) => {
   if (type !== 'FILESYSTEM' && type !== 'VOLUME') {
     context.addIssue({
       code: 'custom',
-      message: `Input tag '${String(type)}' found using dataset_discriminator() does not match any of the expected tags: 'FILESYSTEM', 'VOLUME'`,
+      message: `Input tag '${typeof type === 'string' ? type : JSON.stringify(type)}' found using dataset_discriminator() does not match any of the expected tags: 'FILESYSTEM', 'VOLUME'`,
     });
     return z.NEVER;
   }

@@ -30,6 +30,10 @@ const MAPPINGS: readonly Mapping[] = [
 const USER_NAMES: readonly (readonly [zfs: string, api: string])[] = Object.entries(MANAGED_USER_PROPERTIES);
 const UNITS: Readonly<Record<string, number>> = { K: 1024, M: 1_048_576 };
 
+function text(value: unknown): string {
+  return typeof value === 'string' ? value : JSON.stringify(value);
+}
+
 /** `128K`, `1M`, `512` in bytes. */
 function recordSize(text: string): string {
   const match = /^(\d+)([KM])?B?$/i.exec(text);
@@ -43,8 +47,8 @@ export function zfsProperties(data: DatasetCreate | DatasetUpdate): Record<strin
     const value = data[api];
     if (value === undefined) continue;
     if (value === 'INHERIT') properties[zfs] = null;
-    else if (kind === 'size') properties[zfs] = value === null || value === 0 ? '0' : String(value);
-    else properties[zfs] = kind === 'lower' ? String(value).toLowerCase() : String(value);
+    else if (kind === 'size') properties[zfs] = value === null || value === 0 ? '0' : text(value);
+    else properties[zfs] = kind === 'lower' ? text(value).toLowerCase() : text(value);
   }
   if (data.recordsize !== undefined) properties['recordsize'] = data.recordsize === 'INHERIT' ? null : recordSize(data.recordsize);
   return properties;
@@ -56,7 +60,7 @@ export function managedProperties(data: DatasetCreate | DatasetUpdate): Record<s
   const values: Readonly<Record<string, unknown>> = { ...data };
   for (const [zfs, api] of USER_NAMES) {
     const value = values[api];
-    if (value !== undefined) users[zfs] = value === 'INHERIT' ? null : String(value);
+    if (value !== undefined) users[zfs] = value === 'INHERIT' ? null : text(value);
   }
   return users;
 }

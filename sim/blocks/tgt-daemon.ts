@@ -43,10 +43,8 @@ export class TgtDaemon {
     });
     this.child = child;
     this.expectedToRun = true;
-    let failure: Error | null = null;
-    child.once('error', (error) => {
-      failure = error;
-    });
+    const failures: Error[] = [];
+    child.once('error', (error) => failures.push(error));
     child.once('exit', (code, signal) => {
       if (this.expectedToRun) this.log(`tgtd ended (${String(signal ?? code)}): ${this.output.trim()}`);
       this.child = null;
@@ -59,18 +57,12 @@ export class TgtDaemon {
     if (child.pid !== undefined) {
       await writeFile(this.pidPath(), `${JSON.stringify({ pid: child.pid, socket: this.socket })}\n`, { mode: 0o600 });
     }
-    const end = Date.now() + START_TIMEOUT;
-    while (Date.now() < end) {
-      if (failure !== null) throw new Error(`tgtd cannot be started (apt install tgt): ${String(failure)}`);
-      if (this.child === null) throw new Error(`tgtd ended at once; is ${this.portal} in use, is this root? ${this.output.trim()}`);
-      const answers = await this.admin(['--mode', 'system', '--op', 'show']).then(
-        () => true,
-        () => false,
-      );
-      if (answers) return;
-      await wait(POLL);
+    try {
+      await this.ready(child, failures);
+    } catch (error) {
+      await this.stop();
+      throw error;
     }
-    throw new Error(`tgtd does not answer after ${START_TIMEOUT / 1000} s: ${this.output.trim()}`);
   }
 
   /** `tgtadm --lld iscsi <args>`; rejects with what it says. */
@@ -84,7 +76,7 @@ export class TgtDaemon {
     this.expectedToRun = false;
     if (child !== null) {
       const gone = new Promise<void>((resolve) => {
-        if (child.exitCode !== null || child.signalCode !== null) resolve();
+        if (child.pid === undefined || child.exitCode !== null || child.signalCode !== null) resolve();
         else child.once('exit', () => resolve());
       });
       await this.admin(['--op', 'delete', '--mode', 'system']).catch((error: unknown) => this.log(String(error)));
@@ -97,6 +89,24 @@ export class TgtDaemon {
       timer.abort();
     }
     await this.removeFiles(this.socket);
+  }
+
+  private async ready(child: ChildProcess, failures: readonly Error[]): Promise<void> {
+    const end = Date.now() + START_TIMEOUT;
+    while (Date.now() < end) {
+      const [failure] = failures;
+      if (failure !== undefined) throw new Error(`tgtd cannot be started (apt install tgt): ${failure.message}`);
+      if (child.exitCode !== null || child.signalCode !== null) {
+        throw new Error(`tgtd ended at once; is ${this.portal} in use, is this root? ${this.output.trim()}`);
+      }
+      const answers = await this.admin(['--mode', 'system', '--op', 'show']).then(
+        () => true,
+        () => false,
+      );
+      if (answers) return;
+      await wait(POLL);
+    }
+    throw new Error(`tgtd does not answer after ${START_TIMEOUT / 1000} s: ${this.output.trim()}`);
   }
 
   private pidPath(): string {

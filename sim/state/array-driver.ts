@@ -74,7 +74,7 @@ export class ArrayDriver {
         result.error.issues.map((issue) => [[param.attributePath ?? param.name, ...issue.path].join('.'), issue.message, 22] as const),
       );
     });
-    return method.run(parsed, this.context);
+    return await method.run(parsed, this.context);
   }
 
   /** The snapshot namespace of the release. */

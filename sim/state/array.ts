@@ -135,7 +135,7 @@ interface Storage {
   readonly blocks: BlockStore;
   readonly luns: LunServer;
   readonly memory: MemoryLunServer | null;
-  prepare(): Promise<void>;
+  readonly prepare: () => Promise<void>;
 }
 
 function storage(services: SimServices, options: ArrayOptions): Storage {
