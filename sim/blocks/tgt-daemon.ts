@@ -99,11 +99,12 @@ export class TgtDaemon {
       if (child.exitCode !== null || child.signalCode !== null) {
         throw new Error(`tgtd ended at once; is ${this.portal} in use, is this root? ${this.output.trim()}`);
       }
-      const answers = await this.admin(['--mode', 'system', '--op', 'show']).then(
-        () => true,
-        () => false,
-      );
-      if (answers) return;
+      const portals = await this.admin(['--mode', 'portal', '--op', 'show']).catch(() => null);
+      if (portals !== null) {
+        // tgtd goes on without its portal when it cannot have the port
+        if (portals.includes(this.portal)) return;
+        throw new Error(`tgtd cannot listen at ${this.portal}: is the port in use? ${this.output.trim()}`);
+      }
       await wait(POLL);
     }
     throw new Error(`tgtd does not answer after ${START_TIMEOUT / 1000} s: ${this.output.trim()}`);
