@@ -87,5 +87,4 @@ export function crudMethods<T extends { readonly id: number }>(settings: CrudSet
   ];
 }
 
-export const anyLogin = (): Access => 'any-login';
 export const flag = z.boolean();

@@ -43,17 +43,17 @@ describe.each(NODES)('bundles on Node.js $node', ({ node, binary }) => {
     expect((await run([binary, '--version'], { signal: never })).stdout.trim()).toBe(node);
   });
 
-  it.each(Object.keys(PROGRAMS))('%s says its version', async (name) => {
+  it.concurrent.each(Object.keys(PROGRAMS))('%s says its version', async (name) => {
     expect(await start(name, ['--version'])).toEqual({ status: 0, stdout: `${VERSION}\n`, stderr: '' });
   });
 
-  it.each(Object.keys(PROGRAMS))('%s shows help', async (name) => {
+  it.concurrent.each(Object.keys(PROGRAMS))('%s shows help', async (name) => {
     const { stdout, stderr } = await start(name, ['--help']);
     expect(stdout).toContain(`Usage: ${name}`);
     expect(stderr).toBe('');
   });
 
-  it.each(Object.entries(UNUSABLE))('%s refuses an unknown flag with exit status %d', async (name, status) => {
+  it.concurrent.each(Object.entries(UNUSABLE))('%s refuses an unknown flag with exit status %d', async (name, status) => {
     const { stdout, stderr } = await start(name, ['--no-such-flag'], status);
     expect(stderr).toContain('--no-such-flag');
     expect(stdout).toBe('');

@@ -1,5 +1,5 @@
-import { existsSync, readdirSync } from 'node:fs';
-import { join } from 'node:path';
+import { existsSync } from 'node:fs';
+import { basename, dirname, join } from 'node:path';
 import { type Count, countClosingLine, countStatus, countTap, countVitest } from './counts.ts';
 
 export interface Suite {
@@ -44,10 +44,8 @@ function perl(name: string, switches: readonly string[]): Suite {
   return { name, group: 'perl', argv, count: countTap, limit: 1500, besideOthers: true };
 }
 
-/** Each folder of tools/ with a generate.ts writes files that are committed; they must not be stale. */
-function generators(): readonly string[] {
-  return readdirSync('tools').filter((folder) => existsSync(join('tools', folder, 'generate.ts')));
-}
+/** Programs that write committed files; with --check they only tell whether these are stale. */
+const GENERATORS = ['tools/perl-schema/generate.ts', 'tools/docs/main.ts'] as const;
 
 /** All suites in the order in which they are shown. `pveSources`: directory with clones of Proxmox's repositories, or empty. */
 export function suites(pveSources: string): readonly Suite[] {
@@ -65,7 +63,7 @@ export function suites(pveSources: string): readonly Suite[] {
     check('format', [`${BIN}/biome`, 'format']),
     check('arrows', [`${BIN}/depcruise`, '--config', '.dependency-cruiser.cjs', ...SOURCES]),
     check('dead-code', [`${BIN}/knip`]),
-    ...generators().map((folder) => check(`generated-${folder}`, ['node', '--import', 'tsx', `tools/${folder}/generate.ts`, '--check'])),
+    ...GENERATORS.map((file) => check(`generated-${basename(dirname(file))}`, ['node', '--import', 'tsx', file, '--check'])),
     check('perl', ['perl', '-wc', ...PERL_LIBS, MODULE]),
     check('perl-taint', ['perl', '-wTc', ...PERL_LIBS, MODULE]),
     perl('perl', []),

@@ -27,7 +27,6 @@ export const collectionUpdate = z.looseObject({
   id: z.union([z.number(), z.string()]).optional(),
   fields: z.record(z.string(), z.unknown()).nullish(),
 });
-export type CollectionUpdate = z.output<typeof collectionUpdate>;
 
 export type Incoming =
   | { readonly kind: 'result'; readonly id: number | string; readonly result: unknown }
