@@ -1,7 +1,7 @@
 package PVE::Storage;
 
 # Stand-in for PVE::Storage: the storage API's version, the configuration, and the few lines around each call of a plugin
-# that PVE itself has (check_connection and activate_storage first, the storage lock). Not PVE's code; see ../README.md.
+# that PVE itself has (check_connection and activate_storage first, the storage lock). Not PVE's code; see ../../README.md.
 
 use strict;
 use warnings;
