@@ -26,16 +26,16 @@ export async function waitFor<T>(options: WaitOptions, look: () => Promise<T | u
   const { clock, files, deadline } = options;
   const end = clock.monotonic() + Math.min(options.atMostMs ?? Number.POSITIVE_INFINITY, deadline.remaining());
   let wake: () => void = () => undefined;
-  const events = { seen: false };
+  const events = new Set<string>();
   const stops = (options.watch ?? []).map((path) =>
     files.watch(path, () => {
-      events.seen = true;
+      events.add(path);
       wake();
     }),
   );
   try {
     for (let pause = FIRST_POLL_MS; ; pause = Math.min(pause * 2, LAST_POLL_MS)) {
-      events.seen = false;
+      events.clear();
       const found = await look();
       if (found !== undefined) return found;
       const left = end - clock.monotonic();
@@ -43,7 +43,7 @@ export async function waitFor<T>(options: WaitOptions, look: () => Promise<T | u
       const woken = new AbortController();
       wake = () => woken.abort(new Error('woken'));
       // Something moved while we looked: look again soon, but never spin on a directory that changes all the time.
-      await pauseFor(clock, Math.min(events.seen ? AFTER_EVENT_MS : pause, left), deadline.signal, woken);
+      await pauseFor(clock, Math.min(events.size > 0 ? AFTER_EVENT_MS : pause, left), deadline.signal, woken);
     }
   } finally {
     for (const stop of stops) stop();
