@@ -7,7 +7,8 @@ import { PROTOCOL_VERSION } from '../../src/protocol/envelope.ts';
 
 /** ms; a busy machine with two cores needs seconds to start Node.js */
 const START_LIMIT = 120_000;
-const STOP_LIMIT = 60_000;
+const STOP_LIMIT = 100_000; // longer than the daemon gives its last calls
+const ANSWER_LIMIT = 120_000;
 const POLL = 50;
 
 /** The simulator's `--ready-json` line. */
@@ -75,7 +76,7 @@ export class Program {
     if (this.end !== null) throw new Error(`${this.name} ended (${this.end})${this.said === '' ? '' : `:\n${this.said}`}`);
   }
 
-  /** Asks it to end, and insists after a minute. Returns when it is gone. */
+  /** Asks it to end, and insists after a while. Returns when it is gone. */
   async stop(): Promise<void> {
     if (this.end !== null) return;
     this.child.kill('SIGTERM');
@@ -139,7 +140,7 @@ export function askLine(socket: string, line: string): Promise<string> {
   return new Promise((resolve, reject) => {
     let text = '';
     const connection = connect(socket);
-    connection.setTimeout(30_000, () => connection.destroy(new Error(`no answer on ${socket} within 30 s`)));
+    connection.setTimeout(ANSWER_LIMIT, () => connection.destroy(new Error(`no answer on ${socket} within ${ANSWER_LIMIT / 1000} s`)));
     connection.on('error', reject);
     connection.on('connect', () => connection.write(`${line}\n`));
     connection.on('data', (chunk: Buffer) => {
