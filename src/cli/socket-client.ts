@@ -99,6 +99,7 @@ function unreachable(path: string, code: string | undefined): CliFailure {
         causes: ['only root may ask the daemon'],
         hints: ['sudo pve-truenas …'],
       });
+    case undefined:
     default:
       return failure('DAEMON_UNREACHABLE', `${path} cannot be opened (${code ?? 'unknown error'})`);
   }

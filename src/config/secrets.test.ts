@@ -49,7 +49,7 @@ describe('readSecret', () => {
   });
 
   it('refuses what is no small text: too long, binary, two lines, a link, a folder', async () => {
-    for (const content of ['x'.repeat(1025), Buffer.from([0xff, 0xfe, 0x41]), `${KEY}\nsecond`, `a${'\0'}b`]) {
+    for (const content of ['x'.repeat(1025), Buffer.from([0xff, 0xfe, 0x41]), `${KEY}\nsecond`, 'a\0b']) {
       await store(content);
       const error = await failureOf();
       expect(error).toMatchObject({ code: 'CONFIG_INVALID' });

@@ -5,7 +5,7 @@ import { settingsPage } from './settings-page.ts';
 export interface Page {
   /** relative to the root of the project */
   readonly path: string;
-  make(): string;
+  readonly make: () => string;
 }
 
 /** The pages that are never written by hand. */

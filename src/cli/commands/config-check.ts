@@ -65,8 +65,8 @@ async function readText(path: string): Promise<string> {
     });
   if (path === '' || path.includes('\0')) throw unreadable('it is not a path');
   // non-blocking: a pipe without a writer is refused instead of waited for
-  const file = await open(path, constants.O_RDONLY | constants.O_NONBLOCK).catch((error: NodeJS.ErrnoException) => {
-    throw unreadable(error.code ?? 'unknown error');
+  const file = await open(path, constants.O_RDONLY | constants.O_NONBLOCK).catch((error: unknown) => {
+    throw unreadable(error instanceof Error && 'code' in error ? String(error.code) : 'unknown error');
   });
   try {
     if (!(await file.stat()).isFile()) throw unreadable('it is not a regular file');
