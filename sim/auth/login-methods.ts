@@ -210,7 +210,7 @@ export function loginMethods(parts: LoginParts): readonly SimMethod[] {
           schema: z.strictObject({ mechanism: z.literal('OTP_TOKEN'), otp_token: word, login_options: z.looseObject({}).optional() }),
         },
       ],
-      run: (_args, _context) => {
+      run: () => {
         throw new CallError('OTP_TOKEN: no authentication in progress', 'EINVAL');
       },
     },

@@ -26,13 +26,13 @@ function positive(text: string): number {
 
 function show(value: unknown): string {
   if (typeof value === 'string') return value;
-  if (value === null) return 'done';
+  if (value === null || value === undefined) return 'done';
   if (Array.isArray(value)) return value.length === 0 ? 'none' : value.map((item) => JSON.stringify(item)).join('\n');
   if (typeof value === 'object') {
-    const lines = Object.entries(value).map(([name, item]) => `${name}: ${typeof item === 'object' ? JSON.stringify(item) : String(item)}`);
+    const lines = Object.entries(value).map(([name, item]) => `${name}: ${JSON.stringify(item)}`);
     return lines.length === 0 ? 'none' : lines.join('\n');
   }
-  return String(value);
+  return JSON.stringify(value);
 }
 
 /** `pve-truenas-sim fault ...`: the client of the control socket. */

@@ -1,7 +1,8 @@
 import { readFileSync } from 'node:fs';
-import { Command, InvalidArgumentError, Option } from 'commander';
+import { InvalidArgumentError, Option, type Command } from 'commander';
 import { z } from 'zod';
 import { SIM_RELEASES, type SimRelease } from '../api/contract.ts';
+import { isRole } from '../auth/roles.ts';
 import type { Address } from './array-server.ts';
 import type { SimulatorOptions } from './launch.ts';
 
@@ -117,6 +118,9 @@ export function runOptions(raw: unknown, environment: NodeJS.ProcessEnv): RunOpt
   const given = optionsModel.parse(raw);
   const dataset = given.seedDataset ?? `${given.pool}/proxmox`;
   if (!dataset.startsWith(`${given.pool}/`)) throw new Error(`--seed-dataset ${dataset} is not below the pool ${given.pool}`);
+  const roles = given.roles?.split(',').map((role) => role.trim());
+  const unknown = (roles ?? []).filter((role) => !isRole(role));
+  if (unknown.length > 0) throw new Error(`--roles: unknown roles ${unknown.join(', ')}`);
   const apiKey = given.apiKeyFile === undefined ? environment['TRUENAS_SIM_API_KEY'] : firstLine(given.apiKeyFile);
   const password = given.passwordFile === undefined ? environment['TRUENAS_SIM_PASSWORD'] : firstLine(given.passwordFile);
   return {
@@ -136,7 +140,7 @@ export function runOptions(raw: unknown, environment: NodeJS.ProcessEnv): RunOpt
       ...(given.state === undefined ? {} : { state: given.state }),
       ...(given.control === undefined ? {} : { control: given.control }),
       ...(given.wireLog === undefined ? {} : { wireLog: given.wireLog }),
-      ...(given.roles === undefined ? {} : { roles: given.roles.split(',').map((role) => role.trim()) }),
+      ...(roles === undefined ? {} : { roles }),
       ...(apiKey === undefined || apiKey === '' ? {} : { apiKey }),
       ...(password === undefined || password === '' ? {} : { password }),
     },

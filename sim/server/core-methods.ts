@@ -37,7 +37,8 @@ export function coreMethods(parts: CoreParts): readonly SimMethod[] {
   return [...connectionMethods(parts), ...jobMethods(parts), ...listMethods(parts)];
 }
 
-function connectionMethods({ release, events, table }: CoreParts): readonly SimMethod[] {
+function connectionMethods(parts: CoreParts): readonly SimMethod[] {
+  const { release, events } = parts;
   return [
     {
       name: 'core.ping',
@@ -69,7 +70,7 @@ function connectionMethods({ release, events, table }: CoreParts): readonly SimM
         const [name] = nameArg.parse(args);
         const caller = callerOf(context);
         const collection = name.split(':', 1)[0] ?? name;
-        if (!maySubscribe(collection, caller.credentials, release, table().get(collection))) {
+        if (!maySubscribe(collection, caller.credentials, release, parts.table().get(collection))) {
           throw new CallError('Not authorized', 'EACCES');
         }
         if (collection === 'reporting.realtime') throw new CallError(`not modelled by pve-truenas-sim: ${name}`, 'EOPNOTSUPP');

@@ -326,10 +326,9 @@ async function firstUser(options: SimulatorOptions, accounts: Accounts, store: S
     await accounts.ensureUser(username, options.roles ?? [FULL_ADMIN], options.password);
   }
   const wanted = options.apiKey ?? kept.text;
-  const valid = wanted !== null && (await accounts.checkKey(wanted, username)).kind === 'valid';
-  if (valid && wanted !== null) return wanted;
-  const revoked = wanted !== null && options.apiKey === undefined;
-  const made = await accounts.createKey(username, 'pve', null, revoked || wanted === null ? undefined : wanted);
+  if (wanted !== null && (await accounts.checkKey(wanted, username)).kind === 'valid') return wanted;
+  // A kept key that no longer works (revoked, other user) is followed by a new one; a given one is made to work.
+  const made = await accounts.createKey(username, 'pve', null, options.apiKey);
   kept.text = made.text;
   store.changed(kept.name);
   return made.text;

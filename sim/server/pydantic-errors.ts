@@ -43,7 +43,7 @@ function text(issue: Issue): string {
     case 'too_small':
       return sizeText(issue);
     case 'invalid_format':
-      return issue.format === 'regex' ? `String should match pattern '${String(issue.pattern ?? '')}'` : issue.message;
+      return issue.format === 'regex' ? `String should match pattern '${issue.pattern ?? ''}'` : issue.message;
     case 'not_multiple_of':
       return `Input should be a multiple of ${issue.divisor}`;
     case 'invalid_union':

@@ -76,12 +76,13 @@ export function checkOptions(options: QueryOptions, release: SimRelease): void {
 export function checkSelect(select: readonly unknown[]): QueryOptions['select'] {
   return select.map((entry) => {
     if (typeof entry === 'string') return entry;
-    if (!Array.isArray(entry) || entry.length !== 2) {
+    const parts: readonly unknown[] = Array.isArray(entry) ? entry : [];
+    if (parts.length !== 2) {
       throw new QueryError(
         `${show(entry)}: A select as list may only contain two parameters: the name of the parameter being selected, and the name to which to assign it in resulting data.`,
       );
     }
-    const [path, as]: readonly unknown[] = entry;
+    const [path, as] = parts;
     if (typeof path !== 'string') throw new QueryError(`${show(entry)}: first item must be a string.`);
     if (typeof as !== 'string') throw new QueryError(`${show(entry)}: second item must be a string.`);
     return [path, as] as const;
