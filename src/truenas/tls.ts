@@ -6,6 +6,9 @@ import { StorageError } from '../core/errors.ts';
 import type { Deadline } from '../core/ports.ts';
 import { type ArrayConfig, bareHost, normalFingerprint } from './array-key.ts';
 
+/** How long one address of several gets before the next is tried; Node's own 250 ms give busy nodes and far arrays up too early. */
+const FAMILY_ATTEMPT_MS = 3000;
+
 export type Endpoint = Pick<ArrayConfig, 'apiHost' | 'apiPort' | 'apiScheme' | 'apiInsecure' | 'fingerprint' | 'caFile' | 'preferIpv4'>;
 
 /** `host:port` for messages and URLs; IPv6 in brackets. */
@@ -35,7 +38,7 @@ export async function connectTls(endpoint: Endpoint, deadline: Deadline): Promis
   if (deadline.signal.aborted) throw unreachable(endpoint, `no connection to ${authority(endpoint)} in time`, deadline.signal.reason);
   return new Promise((resolve, reject) => {
     // The types leave autoSelectFamily out; tls.connect hands it on to net.connect, and Node 18 has it off by default.
-    const options: ConnectionOptions & { autoSelectFamily: boolean } = {
+    const options: ConnectionOptions & { autoSelectFamily: boolean; autoSelectFamilyAttemptTimeout: number } = {
       host,
       port: endpoint.apiPort,
       // SNI takes names only; an address is checked against the certificate's address entries by `host`.
@@ -44,6 +47,7 @@ export async function connectTls(endpoint: Endpoint, deadline: Deadline): Promis
       // We judge the certificate ourselves below, so that the message can show its fingerprint.
       rejectUnauthorized: false,
       autoSelectFamily: true,
+      autoSelectFamilyAttemptTimeout: FAMILY_ATTEMPT_MS,
       ...(endpoint.preferIpv4 ? { lookup: ipv4First } : {}),
     };
     const socket = connect(options);

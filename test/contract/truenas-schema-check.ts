@@ -43,7 +43,8 @@ export class SchemaCheck {
     const schema = this.#methods(release)[name];
     if (schema === undefined) return [`${name}: no such method on ${release}`];
     if (params.length > schema.argNames.length) return [`${name}: too many arguments`];
-    const args = Object.fromEntries(params.map((value, index) => [schema.argNames[index], value]));
+    const args: Record<string, unknown> = {};
+    for (const [index, argument] of schema.argNames.slice(0, params.length).entries()) args[argument] = params[index];
     const faults = this.#validate(schema.args, args).map((text) => `${name} request: ${text}`);
     if (error !== undefined && error !== null) return faults;
     if (schema.result === undefined) return faults;
