@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import type { ArrayCore } from '../state/array-core.ts';
-import type { Access, CallContext, SimMethod, SimParam, SimRelease } from './contract.ts';
+import type { CallContext, SimMethod, SimParam, SimRelease } from './contract.ts';
 import { instanceNotFound, integer, method, param, roles } from './method.ts';
 import { instanceParams, pinned, queryParams } from './query-params.ts';
 

@@ -1,16 +1,4 @@
-import { type ErrorCode, ERROR_CATALOGUE } from './error-catalogue.ts';
-
-/**
- * What kind of failure this is. The kind alone drives retry, exit status and JSON-RPC code.
- * - `invalid`: the request or a setting is wrong; repeating it changes nothing.
- * - `conflict`: the state of the world forbids it now (exists already, in use, LUN taken).
- * - `not-found`: the object asked for is positively absent.
- * - `refused`: the array or the node said no (authorisation, space, a rule of its own).
- * - `unavailable`: nobody could be asked; nothing was changed.
- * - `unknown-outcome`: a change was sent and no answer came.
- * - `bug`: a fault of this program.
- */
-export type ErrorKind = 'invalid' | 'conflict' | 'not-found' | 'refused' | 'unavailable' | 'unknown-outcome' | 'bug';
+import { type ErrorCode, type ErrorKind, ERROR_CATALOGUE } from './error-catalogue.ts';
 
 export interface ErrorDetails {
   /** Likely reasons, most likely first. Overrides those of the catalogue. */

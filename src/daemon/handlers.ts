@@ -78,10 +78,12 @@ export function createHandlers(options: HandlerOptions): Handlers {
       on(storage, async (context) => {
         const filter = { ...(vmid === undefined ? {} : { vmid }), ...(volumes === undefined ? {} : { volumes }) };
         const listed = await listVolumes(context, filter, deadline);
-        return { volumes: listed.map(({ volume: _volume, ...row }) => row) };
+        return { volumes: listed.map(({ volume, ...row }) => row) };
       }),
     'volume.allocate': async ({ storage, vmid, name, size }, deadline) =>
-      on(storage, async (context) => ({ volname: await allocate(context, { vmid, size, ...(name === undefined ? {} : { name }) }, deadline) })),
+      on(storage, async (context) => ({
+        volname: await allocate(context, { vmid, size, ...(name === undefined ? {} : { name }) }, deadline),
+      })),
     'volume.free': async ({ storage, volume }, deadline) =>
       on(storage, async (context) => {
         await free(context, volume, deadline);
@@ -136,4 +138,3 @@ export function createHandlers(options: HandlerOptions): Handlers {
     'overview.health': ({ storage_id }, deadline) => overview.health(storage_id, deadline),
   };
 }
-

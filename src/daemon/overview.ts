@@ -34,7 +34,9 @@ export class Overview {
 
   async status(id: string | undefined, deadline: Deadline): Promise<Result<'overview.status'>> {
     const sections = await this.#sections(id);
-    return { storages: await Promise.all(sections.map((section) => this.#within(STATUS_MS, deadline, (own) => this.#statusOf(section, own)))) };
+    return {
+      storages: await Promise.all(sections.map((section) => this.#within(STATUS_MS, deadline, (own) => this.#statusOf(section, own)))),
+    };
   }
 
   async list(id: string | undefined, vmid: number | undefined, deadline: Deadline): Promise<Result<'overview.list'>> {
@@ -69,7 +71,8 @@ export class Overview {
     const sections = await this.#options.configured();
     if (id === undefined) return sections;
     const found = sections.filter((section) => section.id === id);
-    if (found.length === 0) throw new StorageError('STORAGE_UNKNOWN', `no storage '${id}' of type truenasplugin is configured on this node`);
+    if (found.length === 0)
+      throw new StorageError('STORAGE_UNKNOWN', `no storage '${id}' of type truenasplugin is configured on this node`);
     return found;
   }
 
@@ -99,7 +102,8 @@ export class Overview {
       };
       if (!status.active) return { ...shown, state: 'down', reason: connection.error?.message ?? status.reason ?? 'not reachable' };
       const volumes = (await listVolumes(context, {}, deadline)).length;
-      if (context.inventory.serviceRunning === false) return { ...shown, volumes, state: 'degraded', reason: 'the iSCSI service is not running' };
+      if (context.inventory.serviceRunning === false)
+        return { ...shown, volumes, state: 'degraded', reason: 'the iSCSI service is not running' };
       return { ...shown, volumes, state: 'healthy' };
     } catch (error) {
       return { ...row, state: 'down', reason: asStorageError(error).message };

@@ -27,7 +27,7 @@ export function createRpc(handlers: Handlers, clock: Clock, log: Log): (line: st
   const server = new JSONRPCServer<CallEnvironment>({ errorListener: () => undefined });
   server.mapErrorToJSONRPCErrorResponse = (id, error) => errorResponse(id, asStorageError(error));
   for (const name of Object.keys(METHODS) as MethodName[]) {
-    server.addMethod(name, (raw, environment) => call(name, handlers[name] as Handler<MethodName>, raw, environment.signal));
+    server.addMethod(name, (raw, environment) => call(name, handlers[name], raw, environment.signal));
   }
 
   async function call(name: MethodName, handler: Handler<MethodName>, raw: unknown, signal: AbortSignal): Promise<unknown> {
@@ -86,7 +86,10 @@ function assertProtocol(raw: unknown): void {
   if (!parsed.success) throw new StorageError('BAD_REQUEST', 'the call has no `protocol` version');
   const { protocol } = parsed.data;
   if (protocol < OLDEST_PROTOCOL_VERSION || protocol > PROTOCOL_VERSION) {
-    throw new StorageError('PROTOCOL_VERSION', `protocol version ${protocol} is not served: this daemon speaks ${OLDEST_PROTOCOL_VERSION} to ${PROTOCOL_VERSION}`);
+    throw new StorageError(
+      'PROTOCOL_VERSION',
+      `protocol version ${protocol} is not served: this daemon speaks ${OLDEST_PROTOCOL_VERSION} to ${PROTOCOL_VERSION}`,
+    );
   }
 }
 

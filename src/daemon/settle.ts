@@ -43,7 +43,11 @@ export class Settler {
   /** Takes up one operation; safe to repeat. */
   take(operation: OpenOperation): void {
     if (this.#running.has(operation.id) || this.#stop.signal.aborted) return;
-    this.#options.log.warn('settling an operation that was left open', { kind: operation.kind, zvol: operation.zvol, storage: operation.storage });
+    this.#options.log.warn('settling an operation that was left open', {
+      kind: operation.kind,
+      zvol: operation.zvol,
+      storage: operation.storage,
+    });
     const run = this.#settle(operation).finally(() => this.#running.delete(operation.id));
     this.#running.set(operation.id, run);
   }
@@ -66,8 +70,9 @@ export class Settler {
   async #settle(operation: OpenOperation): Promise<void> {
     const { clock, log, journal } = this.#options;
     const stop = this.#stop.signal;
+    const stopped = (): boolean => stop.aborted;
     let done = 0;
-    for (let attempt = 0; !stop.aborted; attempt += 1) {
+    for (let attempt = 0; !stopped(); attempt += 1) {
       try {
         await clock.sleep(WAITS[Math.min(attempt, WAITS.length - 1)] ?? 60_000, stop);
         await this.#attempt(operation);
@@ -77,7 +82,7 @@ export class Settler {
         log.info('operation settled', { kind: operation.kind, zvol: operation.zvol });
         return;
       } catch (error) {
-        if (stop.aborted) return;
+        if (stopped()) return;
         log.warn('cannot settle an operation yet', { kind: operation.kind, zvol: operation.zvol, error: asStorageError(error).message });
       }
     }

@@ -56,9 +56,13 @@ export class Storages {
     const config = checkedConfig(param);
     const apiKey = await this.#secret(param.id, 'api_key');
     if (apiKey === null) {
-      throw new StorageError('SECRET_MISSING', `storage '${param.id}' has no API key: neither ${this.#options.privDir}/${param.id}.api_key nor a key in ${this.#options.storageCfg}`, {
-        hints: [`pvesm set ${param.id} --api_key KEY`],
-      });
+      throw new StorageError(
+        'SECRET_MISSING',
+        `storage '${param.id}' has no API key: neither ${this.#options.privDir}/${param.id}.api_key nor a key in ${this.#options.storageCfg}`,
+        {
+          hints: [`pvesm set ${param.id} --api_key KEY`],
+        },
+      );
     }
     const entry = this.#arrayFor(config, apiKey);
     this.#use(param.id, entry);
@@ -157,8 +161,12 @@ export function checkedConfig(param: StorageParam): StorageConfig {
   const { config, faults } = parseSection(param.id, param.config);
   const errors = faults.filter((fault) => fault.severity === 'error');
   if (config !== null && errors.length === 0) return config;
-  throw new StorageError('CONFIG_INVALID', `storage '${param.id}': ${errors.map((fault) => `${fault.setting}: ${fault.message}`).join('; ')}`, {
-    hints: [...new Set(errors.map((fault) => `${fault.setting}: ${fault.cure}`))],
-    facts: { faults: errors },
-  });
+  throw new StorageError(
+    'CONFIG_INVALID',
+    `storage '${param.id}': ${errors.map((fault) => `${fault.setting}: ${fault.message}`).join('; ')}`,
+    {
+      hints: [...new Set(errors.map((fault) => `${fault.setting}: ${fault.cure}`))],
+      facts: { faults: errors },
+    },
+  );
 }

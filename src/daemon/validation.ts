@@ -17,13 +17,22 @@ export async function validationFaults(context: StorageContext, deadline: Deadli
   for (const check of checks) {
     if (check.state === 'ok') continue;
     const severity = check.state === 'critical' ? 'error' : 'warning';
-    const fault: ConfigFault = { setting: check.setting ?? check.name, severity, message: check.message, cure: check.cure ?? 'pve-truenas health' };
+    const fault: ConfigFault = {
+      setting: check.setting ?? check.name,
+      severity,
+      message: check.message,
+      cure: check.cure ?? 'pve-truenas health',
+    };
     (severity === 'error' ? errors : warnings).push(fault);
   }
   if (errors.length === 0) return [...warnings];
-  throw new StorageError('CONFIG_INVALID', `storage '${config.id}': ${errors.map((fault) => `${fault.setting}: ${fault.message}`).join('; ')}`, {
-    hints: errors.map((fault) => `${fault.setting}: ${fault.cure}`),
-    facts: { faults: errors },
-    state: 'nothing was changed',
-  });
+  throw new StorageError(
+    'CONFIG_INVALID',
+    `storage '${config.id}': ${errors.map((fault) => `${fault.setting}: ${fault.message}`).join('; ')}`,
+    {
+      hints: errors.map((fault) => `${fault.setting}: ${fault.cure}`),
+      facts: { faults: errors },
+      state: 'nothing was changed',
+    },
+  );
 }

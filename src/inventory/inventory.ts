@@ -197,14 +197,22 @@ export class Inventory {
         if (own && change.change === 'removed') own.info = null;
         return;
       }
-      case 'extent':
-        return this.#apply(change, this.extents);
-      case 'mapping':
-        return this.#apply(change, this.mappings);
-      case 'target':
-        return this.#apply(change, this.targets);
-      case 'portal':
-        return this.#apply(change, this.portals);
+      case 'extent': {
+        this.#apply(change, this.extents);
+        return;
+      }
+      case 'mapping': {
+        this.#apply(change, this.mappings);
+        return;
+      }
+      case 'target': {
+        this.#apply(change, this.targets);
+        return;
+      }
+      case 'portal': {
+        this.#apply(change, this.portals);
+        return;
+      }
     }
   }
 

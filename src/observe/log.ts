@@ -11,7 +11,11 @@ export type LogFormat = 'journal' | 'text';
 const PRIORITY: Readonly<Record<number, number>> = { 20: 7, 30: 6, 40: 4, 50: 3, 60: 2 };
 
 /** What must never be written, wherever it stands in the fields (law 10). */
-const SECRET_PATHS = ['apiKey', 'api_key', 'password', 'chap_password', 'secret', 'token'].flatMap((name) => [name, `*.${name}`, `*.*.${name}`]);
+const SECRET_PATHS = ['apiKey', 'api_key', 'password', 'chap_password', 'secret', 'token'].flatMap((name) => [
+  name,
+  `*.${name}`,
+  `*.*.${name}`,
+]);
 
 /** The daemon's log. `write` gets one line at a time, with its newline. */
 export function createLog(level: LogLevel, format: LogFormat, write: (line: string) => void): Log {
@@ -43,7 +47,8 @@ interface Entry {
 }
 
 function journalLine(entry: Entry): string {
-  const { level, time: _time, msg, ...fields } = entry;
+  // The journal stamps each line itself.
+  const { level, time, msg, ...fields } = entry;
   return `<${PRIORITY[level] ?? 6}>${msg}${tail(fields)}\n`;
 }
 

@@ -1,5 +1,6 @@
 import type { ArrayChange, ArrayPort, CreateExtent, Extent, Mapping, Target, Zvol } from '../core/array-port.ts';
-import { RefusedError, StorageError } from '../core/errors.ts';
+import type { StorageError } from '../core/errors.ts';
+import { RefusedError } from '../core/errors.ts';
 import type { Clock, Deadline, Log } from '../core/ports.ts';
 import type { ArrayConfig } from './array-key.ts';
 import { isDeviceNotThereYet } from './error-map.ts';

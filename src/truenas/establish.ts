@@ -1,5 +1,6 @@
 import type { Release } from '../core/array-port.ts';
-import { asStorageError, RefusedError, StorageError } from '../core/errors.ts';
+import type { StorageError } from '../core/errors.ts';
+import { asStorageError, RefusedError } from '../core/errors.ts';
 import type { Clock, Deadline, Log } from '../core/ports.ts';
 import type { ArrayConfig } from './array-key.ts';
 import { callOn } from './call.ts';

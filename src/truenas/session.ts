@@ -85,7 +85,7 @@ export class Session {
         continue;
       }
       await this.#until(this.#attempt ?? this.#connect(), deadline);
-      if (this.#current === null && !this.#stoodBefore) throw this.#failure();
+      if (!this.#stoodBefore && !this.#isReady()) throw this.#failure();
     }
   }
 
@@ -281,6 +281,10 @@ export class Session {
   }
 
   /** Why there is no session, as a call that was not sent. */
+  #isReady(): boolean {
+    return this.#current !== null;
+  }
+
   #failure(): NotSentError {
     const error = this.#error ?? new StorageError('ARRAY_UNREACHABLE', `not connected to ${authority(this.#options.config)}`);
     return new NotSentError(error.code, error.message, { causes: error.causes, hints: error.hints, facts: error.facts, cause: error });

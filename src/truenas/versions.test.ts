@@ -17,7 +17,7 @@ describe('the choice of the API (truenas-api 1.1)', () => {
   });
 
   it.each([[[]], [['v24.10']], [['v24.04.0', 'v24.10.2']], [['rubbish']]])('refuses %j', (versions) => {
-    expect(() => chooseApi(versions)).toThrowError(expect.objectContaining({ code: 'RELEASE_UNSUPPORTED' }) as Error);
+    expect(() => chooseApi(versions)).toThrow(expect.objectContaining({ code: 'RELEASE_UNSUPPORTED' }) as Error);
   });
 
   it.each([

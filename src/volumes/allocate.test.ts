@@ -70,7 +70,9 @@ describe('allocate', () => {
     const nodes = [new World(new FakeHost(), array), new World(new FakeHost(), array)];
     const names = await Promise.all(
       nodes.map((node) =>
-        node.run((context, deadline) => Promise.all(Array.from({ length: 25 }, () => allocate(context, { vmid: 100, size: GIB }, deadline)))),
+        node.run((context, deadline) =>
+          Promise.all(Array.from({ length: 25 }, () => allocate(context, { vmid: 100, size: GIB }, deadline))),
+        ),
       ),
     ).then((lists) => lists.flat());
     expect(new Set(names).size).toBe(50);
@@ -87,22 +89,36 @@ describe('allocate', () => {
     expect(w.array.count(...CHANGES)).toBe(0);
   });
 
-  it.each([0, -1, 1.5, 511, 513, Number.NaN, 2 ** 63, Number.MAX_SAFE_INTEGER + 1])('refuses the size %s and changes nothing', async (size) => {
-    const w = await world();
-    await expect(w.run((context, deadline) => allocate(context, { vmid: 100, size }, deadline))).rejects.toMatchObject({ code: 'SIZE_INVALID' });
-    expect(w.array.calls).toEqual([]);
-  });
-
-  it.each(['', 'vm-101-disk-0', 'base-100-disk-0', 'vm-100-a/b', '../x', 'vm-100-a b', 'vm-100-a,b', 'vm-100-\0', `vm-100-${'x'.repeat(300)}`, 'vol-vm-100-disk-0-lun1', 'base-99-x/vm-100-y'])(
-    'refuses the name %j and changes nothing',
-    async (name) => {
+  it.each([0, -1, 1.5, 511, 513, Number.NaN, 2 ** 63, Number.MAX_SAFE_INTEGER + 1])(
+    'refuses the size %s and changes nothing',
+    async (size) => {
       const w = await world();
-      await expect(w.run((context, deadline) => allocate(context, { vmid: 100, name, size: GIB }, deadline))).rejects.toMatchObject({
-        code: 'NAME_INVALID',
+      await expect(w.run((context, deadline) => allocate(context, { vmid: 100, size }, deadline))).rejects.toMatchObject({
+        code: 'SIZE_INVALID',
       });
       expect(w.array.calls).toEqual([]);
     },
   );
+
+  it.each([
+    '',
+    'vm-101-disk-0',
+    'base-100-disk-0',
+    'vm-100-a/b',
+    '../x',
+    'vm-100-a b',
+    'vm-100-a,b',
+    'vm-100-\0',
+    `vm-100-${'x'.repeat(300)}`,
+    'vol-vm-100-disk-0-lun1',
+    'base-99-x/vm-100-y',
+  ])('refuses the name %j and changes nothing', async (name) => {
+    const w = await world();
+    await expect(w.run((context, deadline) => allocate(context, { vmid: 100, name, size: GIB }, deadline))).rejects.toMatchObject({
+      code: 'NAME_INVALID',
+    });
+    expect(w.array.calls).toEqual([]);
+  });
 
   describe('F-302, F-314: whatever befalls a change, there is one whole disk or nothing', () => {
     for (const method of ['createZvol', 'createExtent', 'createMapping', 'mappingsOfTarget'] as const) {
@@ -110,12 +126,16 @@ describe('allocate', () => {
         it(`${method}: ${mishap}`, async () => {
           const w = await world();
           w.array.plan(method, mishap);
-          const outcome = await w.run((context, deadline) => allocate(context, { vmid: 100, size: GIB }, deadline)).then(
-            (name) => name,
-            () => null,
-          );
+          const outcome = await w
+            .run((context, deadline) => allocate(context, { vmid: 100, size: GIB }, deadline))
+            .then(
+              (name) => name,
+              () => null,
+            );
           const { zvols, extents, mappings } = w.array.contents();
-          expect({ zvols, extents, mappings }).toEqual(outcome === null ? { zvols: 0, extents: 0, mappings: 0 } : { zvols: 1, extents: 1, mappings: 1 });
+          expect({ zvols, extents, mappings }).toEqual(
+            outcome === null ? { zvols: 0, extents: 0, mappings: 0 } : { zvols: 1, extents: 1, mappings: 1 },
+          );
           if (outcome !== null) expect(w.journal.open.size).toBe(0);
         });
       }

@@ -37,7 +37,7 @@ export async function exportZvol(
  * Errors: LUN_EXHAUSTED, LUN_CONFLICT, TARGET_MISSING.
  */
 export async function mapLun(context: StorageContext, extent: Extent, deadline: Deadline): Promise<Mapping> {
-  const { array, inventory, luns } = context;
+  const { inventory, luns } = context;
   const target = findTarget(context);
   let spread = 0;
   for (let attempt = 0; attempt < LUN_ATTEMPTS; attempt += 1) {
@@ -115,7 +115,7 @@ export async function deleteExtent(context: StorageContext, extent: Extent, dead
 /** A deletion whose object is gone is done, whoever did it; `gone` looks. */
 export async function deleteOnce(send: () => Promise<void>, gone: () => Promise<boolean>): Promise<void> {
   try {
-    await changeOnce(send, async () => ((await gone()) ? undefined : null) as undefined | null);
+    await changeOnce(send, async () => ((await gone()) ? undefined : null));
   } catch (error) {
     // Judged by asking for the object, never by the words of the refusal (F-313).
     if (error instanceof StorageError && error.kind === 'not-found' && (await gone())) return;

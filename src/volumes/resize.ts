@@ -32,7 +32,7 @@ export async function resize(context: StorageContext, volname: string, size: num
     if (blocks > zvol.volsize) {
       await changeOnce(
         () => array.resizeZvol(zvol.id, blocks, deadline),
-        async () => ((await array.zvol(zvol.id, deadline))?.volsize === blocks ? undefined : null) as undefined | null,
+        async () => ((await array.zvol(zvol.id, deadline))?.volsize === blocks ? undefined : null),
       );
       grown = { ...zvol, volsize: blocks };
       inventory.zvolCollection(context.config.dataset).put(grown);

@@ -52,7 +52,9 @@ describe('reading', () => {
     const zvol = [...w.array.zvolsById.values()][0]!;
     w.array.putZvol('tank/pve/vm-200-disk-0', { userProperties: zvol.userProperties, volsize: 2 * GIB });
     expect(await w.run((context, deadline) => volumeSize(context, 'vm-200-disk-0', deadline))).toMatchObject({ size: 2 * GIB });
-    await expect(w.run((context, deadline) => volumeSize(context, 'vm-201-disk-0', deadline))).rejects.toMatchObject({ code: 'VOLUME_MISSING' });
+    await expect(w.run((context, deadline) => volumeSize(context, 'vm-201-disk-0', deadline))).rejects.toMatchObject({
+      code: 'VOLUME_MISSING',
+    });
   });
 });
 
@@ -66,12 +68,16 @@ describe('attach and detach', () => {
     await w.run((context, deadline) => attach(context, host, DISK, undefined, deadline));
     expect(host.attached.get(`tn/${DISK}`)?.lun).toBe(77);
     host.served = () => ({ naa: '0xother', size: GIB });
-    await expect(w.run((context, deadline) => attach(context, host, DISK, undefined, deadline))).rejects.toMatchObject({ code: 'DEVICE_IDENTITY' });
+    await expect(w.run((context, deadline) => attach(context, host, DISK, undefined, deadline))).rejects.toMatchObject({
+      code: 'DEVICE_IDENTITY',
+    });
   });
 
   it('F-316: refuses to open a snapshot instead of handing out the live volume', async () => {
     const w = await withDisk();
-    await expect(w.run((context, deadline) => attach(context, context.host, DISK, 's1', deadline))).rejects.toMatchObject({ code: 'NOT_SUPPORTED' });
+    await expect(w.run((context, deadline) => attach(context, context.host, DISK, 's1', deadline))).rejects.toMatchObject({
+      code: 'NOT_SUPPORTED',
+    });
   });
 
   it('detach succeeds for volumes that were never there and asks the array nothing', async () => {
@@ -140,7 +146,9 @@ describe('snapshots', () => {
     await w.run((context, deadline) => deleteSnapshot(context, DISK, 'gone', deadline));
     await snap(w, 's1');
     w.array.deleteSnapshot = () => Promise.resolve();
-    await expect(w.run((context, deadline) => deleteSnapshot(context, DISK, 's1', deadline))).rejects.toMatchObject({ code: 'DELETE_UNCONFIRMED' });
+    await expect(w.run((context, deadline) => deleteSnapshot(context, DISK, 's1', deadline))).rejects.toMatchObject({
+      code: 'DELETE_UNCONFIRMED',
+    });
   });
 
   it.each(['', '1abc', 'a', 'a b', 'a@b', 'a/b', '-x', 'x'.repeat(41), '../x'])('refuses the name %j', async (name) => {

@@ -87,7 +87,9 @@ describe('law 5: a daemon that is killed between any two steps leaves nothing un
     sim.faults.add({ method: 'iscsi.extent.create', fault: 'latency', ms: 1500, times: 1 });
     const { connect } = await import('node:net');
     const socket = connect(daemon.socket, () =>
-      socket.write(`${JSON.stringify({ jsonrpc: '2.0', id: 1, method: 'volume.allocate', params: { protocol: 1, storage, vmid: 100, size: GIB } })}\n`),
+      socket.write(
+        `${JSON.stringify({ jsonrpc: '2.0', id: 1, method: 'volume.allocate', params: { protocol: 1, storage, vmid: 100, size: GIB } })}\n`,
+      ),
     );
     await seen('iscsi.extent.create');
     socket.destroy();

@@ -73,7 +73,12 @@ describe('the socket', () => {
     socket.end(`${JSON.stringify(hello)}\n${JSON.stringify({ ...hello, id: 8 })}\n`);
     let text = '';
     for await (const chunk of socket) text += String(chunk);
-    expect(text.trim().split('\n').map((line) => (JSON.parse(line) as { id: number }).id)).toEqual([7, 8]);
+    expect(
+      text
+        .trim()
+        .split('\n')
+        .map((line) => (JSON.parse(line) as { id: number }).id),
+    ).toEqual([7, 8]);
   });
 
   it('a 100 MB line gets an error answer or a closed connection, and the daemon goes on', async () => {

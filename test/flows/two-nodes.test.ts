@@ -21,7 +21,9 @@ afterAll(async () => {
 it('F-604: 50 parallel allocations of one storage from two nodes give 50 disks and 50 LUNs, no error, no orphan', async () => {
   const storage = { id: 'tn', config: sectionFor(sim) };
   const answers = await Promise.all(
-    Array.from({ length: 50 }, (_unused, n) => (nodes[n % 2] as DaemonProcess).ask('volume.allocate', { storage, vmid: 100 + (n % 5), size: GIB })),
+    Array.from({ length: 50 }, (_unused, n) =>
+      (nodes[n % 2] as DaemonProcess).ask('volume.allocate', { storage, vmid: 100 + (n % 5), size: GIB }),
+    ),
   );
   expect(answers.map((answer) => answer.error).filter((error) => error !== undefined)).toEqual([]);
   const names = answers.map((answer) => (answer.result as { volname: string }).volname);

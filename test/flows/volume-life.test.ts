@@ -30,7 +30,8 @@ describe.each(RELEASES)('the life of a volume on %s', (release) => {
     sim.resetCalls();
     await work();
     const calls = Object.entries(sim.calls());
-    const sum = (wanted: boolean): number => calls.filter(([method]) => isChange(method) === wanted).reduce((total, [, count]) => total + count, 0);
+    const sum = (wanted: boolean): number =>
+      calls.filter(([method]) => isChange(method) === wanted).reduce((total, [, count]) => total + count, 0);
     return { changes: sum(true), reads: sum(false) };
   }
 
@@ -54,7 +55,12 @@ describe.each(RELEASES)('the life of a volume on %s', (release) => {
   });
 
   it('goes through snapshots, a blocked rollback, resize and free with snapshots', async () => {
-    const { volname: volume } = await daemon.call('volume.allocate', { storage, vmid: 101, name: 'vm-101-cloudinit', size: 4 * 1024 * 1024 });
+    const { volname: volume } = await daemon.call('volume.allocate', {
+      storage,
+      vmid: 101,
+      name: 'vm-101-cloudinit',
+      size: 4 * 1024 * 1024,
+    });
     await daemon.call('snapshot.create', { storage, volume, snapshot: 'one' });
     await daemon.call('snapshot.create', { storage, volume, snapshot: 'two' });
     expect(await daemon.call('snapshot.rollback-check', { storage, volume, snapshot: 'one' })).toEqual({ blockers: ['two'] });
@@ -62,8 +68,12 @@ describe.each(RELEASES)('the life of a volume on %s', (release) => {
     expect(blocked.error).toMatchObject({ data: { code: 'ROLLBACK_BLOCKED' } });
     await daemon.call('snapshot.rollback', { storage, volume, snapshot: 'two' });
     expect((await daemon.call('snapshot.list', { storage, volume })).snapshots.map((snapshot) => snapshot.name)).toEqual(['one', 'two']);
-    expect((await daemon.ask('snapshot.create', { storage, volume, snapshot: 'two' })).error).toMatchObject({ data: { code: 'SNAPSHOT_EXISTS' } });
-    expect((await daemon.ask('volume.resize', { storage, volume, size: 1024 * 1024 })).error).toMatchObject({ data: { code: 'SHRINK_REFUSED' } });
+    expect((await daemon.ask('snapshot.create', { storage, volume, snapshot: 'two' })).error).toMatchObject({
+      data: { code: 'SNAPSHOT_EXISTS' },
+    });
+    expect((await daemon.ask('volume.resize', { storage, volume, size: 1024 * 1024 })).error).toMatchObject({
+      data: { code: 'SHRINK_REFUSED' },
+    });
     expect((await daemon.ask('volume.allocate', { storage, vmid: 101, name: 'vm-101-cloudinit', size: GIB })).error).toMatchObject({
       data: { code: 'VOLUME_EXISTS' },
     });

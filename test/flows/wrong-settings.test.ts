@@ -15,7 +15,10 @@ afterAll(async () => {
 });
 
 const validate = async (more: Record<string, string | number>): Promise<{ message: string; code: string }> => {
-  const { error } = await daemon.ask('storage.validate', { storage: { id: 'tn', config: sectionFor(sim, { api_timeout: 5, ...more }) }, action: 'add' });
+  const { error } = await daemon.ask('storage.validate', {
+    storage: { id: 'tn', config: sectionFor(sim, { api_timeout: 5, ...more }) },
+    action: 'add',
+  });
   return { message: error?.message ?? '', code: error?.data?.code ?? '' };
 };
 
@@ -32,7 +35,7 @@ describe('a wrong setting is named, with what to do, and nothing is changed', ()
     ['scheme', { api_scheme: 'ws' }, /api_scheme/],
     ['retries', { api_retry_max: 11 }, /api_retry_max/],
   ])('%s', async (_what, more, pattern) => {
-    const { message, code } = await validate(more as Record<string, string | number>);
+    const { message, code } = await validate(more);
     expect(code).toBe('CONFIG_INVALID');
     expect(message).toMatch(pattern);
     expect(await contentsOf(sim)).toMatchObject({ zvols: [], extents: 0, mappings: 0 });

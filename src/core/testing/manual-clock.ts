@@ -27,7 +27,10 @@ export class ManualClock implements Clock {
   }
   sleep(ms: number, signal?: AbortSignal): Promise<void> {
     return new Promise((resolve, reject) => {
-      if (signal?.aborted) return reject(signal.reason as Error);
+      if (signal?.aborted) {
+        reject(signal.reason as Error);
+        return;
+      }
       const cancel = this.after(ms, resolve);
       signal?.addEventListener(
         'abort',
@@ -61,14 +64,13 @@ const IDLE_TURNS = 5;
 
 /** Runs `work` on a manual clock, moving the clock only when everything waits for it. */
 export async function runOn<T>(clock: ManualClock, work: Promise<T>): Promise<T> {
-  let done = false;
-  const watched = work.finally(() => {
-    done = true;
-  });
+  const ended = new AbortController();
+  const watched = work.finally(() => ended.abort());
   watched.catch(() => undefined);
-  for (let turn = 0; !done && turn < 10_000; turn += 1) {
-    for (let idle = 0; idle < IDLE_TURNS && !done; idle += 1) await settled();
-    if (!done) await clock.advance(250);
+  const running = (): boolean => !ended.signal.aborted;
+  for (let turn = 0; running() && turn < 10_000; turn += 1) {
+    for (let idle = 0; idle < IDLE_TURNS && running(); idle += 1) await settled();
+    if (running()) await clock.advance(250);
   }
   return watched;
 }

@@ -3,7 +3,8 @@ import { deadlineAfter } from '../../core/deadline.ts';
 import type { LunSpec } from '../../core/host-port.ts';
 import type { Deadline } from '../../core/ports.ts';
 import { createHost } from '../host.ts';
-import { FakeNode, type FakeTarget, naaOf } from '../testing/fake-node.ts';
+import { FakeNode, naaOf } from '../testing/fake-node.ts';
+import type { FakeTarget } from '../testing/fake-node-state.ts';
 
 const IQN = 'iqn.2005-10.org.freenas.ctl:proxmox';
 const GIB = 1024 ** 3;

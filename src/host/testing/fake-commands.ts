@@ -1,5 +1,5 @@
 import { commandFailed, type CommandOptions, type CommandResult, type Commands } from '../commands.ts';
-import type { FakeNode } from './fake-node.ts';
+import type { FakeNodeState } from './fake-node-state.ts';
 
 const NODES = '/etc/iscsi/nodes';
 
@@ -14,9 +14,9 @@ export class FakeCommands implements Commands {
   loginDelay = 200;
   /** Runs before each command, for what happens in between. */
   before: (argv: readonly string[]) => void = () => undefined;
-  readonly #node: FakeNode;
+  readonly #node: FakeNodeState;
 
-  constructor(node: FakeNode) {
+  constructor(node: FakeNodeState) {
     this.#node = node;
   }
 

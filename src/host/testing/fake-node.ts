@@ -1,38 +1,9 @@
 import type { HostContext } from '../host-context.ts';
 import type { LogFields } from '../../core/ports.ts';
 import { FakeCommands } from './fake-commands.ts';
+import type { DmMap, FakeDisk, FakeNodeState, FakeTarget, ScsiDevice } from './fake-node-state.ts';
 import { MemoryFiles } from './memory-files.ts';
 import { VirtualClock } from './virtual-clock.ts';
-
-export interface FakeDisk {
-  naa: string;
-  size: number;
-}
-
-/** A target as the array serves it now. */
-export interface FakeTarget {
-  readonly iqn: string;
-  /** `address:port` */
-  readonly portals: readonly string[];
-  readonly luns: Map<number, FakeDisk>;
-  /** iscsiadm's exit code for a login to a portal that is not 0: 24 refused, 8 nobody answers */
-  readonly refusals: Map<string, number>;
-}
-
-interface ScsiDevice {
-  readonly address: string;
-  readonly block: string;
-  readonly target: FakeTarget;
-  readonly lun: number;
-  /** What the kernel read when it found the device, and never again (RP-13). */
-  readonly cachedNaa: string;
-}
-
-interface DmMap {
-  readonly block: string;
-  readonly name: string;
-  readonly naa: string;
-}
 
 /** Sizes and identities of TrueNAS's extents in tests: `0x6589cfc000000` + 19 digits. */
 export function naaOf(digit: string): string {
@@ -44,7 +15,7 @@ export function naaOf(digit: string): string {
  * identities are caches (RP-13), sizes stay old until a rescan (RP-11), devices stay after unmapping (RP-12), LUN 0 becomes a virtual disk
  * (RP-14), udev is late (RP-10), a map's node comes after the map (RP-21), maps are busy for a moment (RP-20).
  */
-export class FakeNode {
+export class FakeNode implements FakeNodeState {
   readonly files = new MemoryFiles();
   readonly clock = new VirtualClock();
   readonly commands = new FakeCommands(this);

@@ -40,8 +40,8 @@ export interface Bench {
   readonly log: string[];
   key: string;
   port: number;
-  deadline(ms?: number): Deadline;
-  close(): Promise<void>;
+  readonly deadline: (ms?: number) => Deadline;
+  readonly close: () => Promise<void>;
 }
 
 /** A client and a scripted server for it. */

@@ -72,13 +72,11 @@ export class FakeArray implements ArrayPort {
     const mishap = this.#mishaps.find((one) => one.method === method && one.nth === nth)?.mishap;
     if (mishap === 'down') return Promise.reject(new NotSentError('CALL_NOT_SENT', `${method} was not sent`));
     if (mishap === 'before') return Promise.reject(new OutcomeUnknownError('OUTCOME_UNKNOWN', `${method}: no answer`));
-    try {
+    return new Promise((resolve) => {
       const value = effect();
-      if (mishap === 'after') return Promise.reject(new OutcomeUnknownError('OUTCOME_UNKNOWN', `${method}: no answer`));
-      return Promise.resolve(value);
-    } catch (error) {
-      return Promise.reject(error as Error);
-    }
+      if (mishap === 'after') throw new OutcomeUnknownError('OUTCOME_UNKNOWN', `${method}: no answer`);
+      resolve(value);
+    });
   }
 
   connection(): ArrayConnection {

@@ -81,7 +81,7 @@ export class DaemonProcess {
     const gone = once(child, 'exit');
     const ready = new Promise<void>((resolve) => {
       for (const stream of [child.stdout, child.stderr]) {
-        stream?.on('data', (chunk: Buffer) => {
+        stream.on('data', (chunk: Buffer) => {
           this.#output += chunk.toString();
           if (this.#output.includes(' ready {')) resolve();
         });
@@ -119,7 +119,9 @@ export class DaemonProcess {
 
   /** One call, the raw answer. */
   ask(method: string, params: Record<string, unknown>): Promise<RpcAnswer> {
-    return this.raw(`${JSON.stringify({ jsonrpc: '2.0', id: 1, method, params: { protocol: 1, ...params } })}\n`).then((text) => JSON.parse(text) as RpcAnswer);
+    return this.raw(`${JSON.stringify({ jsonrpc: '2.0', id: 1, method, params: { protocol: 1, ...params } })}\n`).then(
+      (text) => JSON.parse(text) as RpcAnswer,
+    );
   }
 
   /** One call that must succeed. */
@@ -158,7 +160,9 @@ export interface ArrayContents {
 /** What the simulated array holds, asked of its models and not of the daemon. */
 export async function contentsOf(sim: Simulator): Promise<ArrayContents> {
   const rows = async (method: string, args: readonly unknown[] = []): Promise<readonly Record<string, unknown>[]> => {
-    const found = sim.array.methods.find((one) => one.name === method && (one.releases === undefined || one.releases.includes(sim.release)));
+    const found = sim.array.methods.find(
+      (one) => one.name === method && (one.releases === undefined || one.releases.includes(sim.release)),
+    );
     if (found === undefined) throw new Error(`the simulator has no ${method}`);
     const context = {
       release: sim.release,
