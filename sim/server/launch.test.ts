@@ -199,6 +199,7 @@ describe('what is kept and written', () => {
         ['25.10', 'auth.login_ex'],
         ['25.10', 'iscsi.initiator.create'],
       ]);
+      await second.stop();
     } finally {
       rmSync(directory, { recursive: true, force: true });
     }

@@ -74,10 +74,12 @@ export class LineServer {
     };
     socket.on('close', forget);
     socket.on('error', (error) => this.#log.debug('client connection failed', { error: error.message }));
-    // A client may close its writing half after the request and still wait for the answer.
+    // A client may close its writing half after the request and still wait for the answer; one that is gone altogether looks
+    // the same until something is written to it. A space is valid before any JSON text, and to one that is gone it fails (EPIPE).
     socket.on('end', () => {
       if (held > 0) socket.destroy();
-      else this.#endWhenIdle(socket);
+      else if (this.#pendingBySocket.has(socket)) socket.write(' ');
+      else socket.end();
     });
     socket.on('data', (chunk: Buffer) => {
       let rest = chunk;
@@ -125,9 +127,5 @@ export class LineServer {
         }
       });
     this.#working.add(work);
-  }
-
-  #endWhenIdle(socket: Socket): void {
-    if (!this.#pendingBySocket.has(socket)) socket.end();
   }
 }

@@ -1,19 +1,20 @@
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { launchSimulator, type Simulator } from '../../sim/server/launch.ts';
 import type { FaultInput } from '../../sim/faults/fault-model.ts';
 import { contentsOf, DaemonProcess, sectionFor } from '../flows/testing/daemon-process.ts';
 
 const GIB = 2 ** 30;
 let sim: Simulator;
-const daemon = new DaemonProcess();
+let daemon: DaemonProcess;
 let storage: { id: string; config: Record<string, string | number> };
 
-beforeAll(async () => {
+beforeEach(async () => {
+  daemon = new DaemonProcess();
   sim = await launchSimulator({ blocks: 'memory', delays: false });
   daemon.secret('tn', sim.apiKey);
   storage = { id: 'tn', config: sectionFor(sim) };
 });
-afterAll(async () => {
+afterEach(async () => {
   await daemon.dispose();
   await sim.stop();
 });

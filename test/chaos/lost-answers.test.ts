@@ -1,4 +1,4 @@
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { launchSimulator, type Simulator } from '../../sim/server/launch.ts';
 import { RELEASES } from '../../src/core/array-port.ts';
 import { contentsOf, DaemonProcess, sectionFor } from '../flows/testing/daemon-process.ts';
@@ -7,17 +7,18 @@ const GIB = 2 ** 30;
 
 describe.each(RELEASES)('F-056, F-206, F-302 on %s: a lost answer or a cut connection never makes two of anything', (release) => {
   let sim: Simulator;
-  const daemon = new DaemonProcess();
+  let daemon: DaemonProcess;
   let storage: { id: string; config: Record<string, string | number> };
 
-  beforeAll(async () => {
+  beforeEach(async () => {
+    daemon = new DaemonProcess();
     sim = await launchSimulator({ release, blocks: 'memory', delays: false });
     daemon.secret('tn', sim.apiKey);
     storage = { id: 'tn', config: sectionFor(sim, { api_timeout: 2 }) };
     await daemon.start();
     await daemon.call('storage.activate', { storage });
   });
-  afterAll(async () => {
+  afterEach(async () => {
     await daemon.dispose();
     await sim.stop();
   });

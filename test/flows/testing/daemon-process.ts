@@ -109,7 +109,11 @@ export class DaemonProcess {
 
   /** Resolves when the output holds `text`. */
   async says(text: string): Promise<void> {
-    while (!this.#output.includes(text)) await systemClock.sleep(20, AbortSignal.timeout(60_000));
+    const limit = AbortSignal.timeout(60_000);
+    while (!this.#output.includes(text)) {
+      if (limit.aborted) throw new Error(`the daemon did not say '${text}' within 60 s, but:\n${this.#output}`);
+      await systemClock.sleep(20);
+    }
   }
 
   async dispose(): Promise<void> {
@@ -173,10 +177,11 @@ export async function contentsOf(sim: Simulator): Promise<ArrayContents> {
     };
     return (await found.run(args, context)) as readonly Record<string, unknown>[];
   };
-  const datasets = await rows('pool.dataset.query', [[], { extra: { retrieve_children: false } }]);
+  // The methods are asked below the filters of the server.
+  const zvols = (await rows('pool.dataset.query', [[], {}])).filter((row) => row['type'] === 'VOLUME');
   const mappings = await rows('iscsi.targetextent.query', [[], {}]);
   return {
-    zvols: datasets.filter((row) => row['type'] === 'VOLUME').map((row) => String(row['id'])),
+    zvols: zvols.map((row) => String(row['id'])),
     extents: (await rows('iscsi.extent.query', [[], {}])).length,
     mappings: mappings.length,
     snapshots: (await rows(sim.release === '25.04' ? 'zfs.snapshot.query' : 'pool.snapshot.query', [[], {}])).length,
