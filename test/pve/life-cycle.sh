@@ -121,7 +121,6 @@ step 'the old content is there'                vol check "$(scsi0)" A '' 1073741
 step 'write C to the whole'                    vol write "$(scsi0)" C
 step 'it holds C'                              vol check "$(scsi0)" C
 step 'qm showcmd'                              qm showcmd 100
-refuse 'qm template: not offered yet'  'not offered|feature|support'  qm template 100
 step 'qm disk rescan'                          qm disk rescan --vmid 100
 
 step 'daemon stopped'                          stop_daemon
