@@ -154,8 +154,9 @@ async function useStorage(journey: Journey, info: SimulatorInfo, paths: DaemonPa
     });
   }
   const [disk] = DISKS;
-  const path = await report.step('activate and path', async () => {
-    await pvesm.activate(disk.name);
+  // Without LUNs nobody can log in: the path is told all the same, since it needs no attached volume.
+  const path = await report.step(noData === null ? 'activate and path' : 'path', async () => {
+    if (noData === null) await pvesm.activate(disk.name);
     const value = await pvesm.path(disk.name);
     if (!value.startsWith(`iscsi://${info.portal}/${info.targetIqn}/`)) throw new Error(`unexpected path ${value}`);
     return { value, result: value };
