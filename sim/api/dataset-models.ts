@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { forwardIssues, integer, nonEmpty, str } from './method.ts';
+import { forwardIssues, integer, nonEmpty, REPORT, str } from './method.ts';
 import type { SimRelease } from './contract.ts';
 
 const LEVELS = [
@@ -131,8 +131,8 @@ const typed = z.looseObject({ type: z.unknown() });
 
 /** 25.10: a union of models without discriminator, so that what does not fit is reported once for each (truenas-api 2.2). */
 const create2510 = z.unknown().transform((input, context) => {
-  const filesystem = arms2510.FILESYSTEM.safeParse(input);
-  const volume = arms2510.VOLUME.safeParse(input);
+  const filesystem = arms2510.FILESYSTEM.safeParse(input, REPORT);
+  const volume = arms2510.VOLUME.safeParse(input, REPORT);
   const first = filesystem.success ? filesystem : volume;
   if (first.success) return first.data;
   for (const [name, result] of [
@@ -155,7 +155,7 @@ const create26 = z.unknown().transform((input, context) => {
     });
     return z.NEVER;
   }
-  const result = arms26[type].safeParse(input);
+  const result = arms26[type].safeParse(input, REPORT);
   if (result.success) return result.data;
   forwardIssues(context, type, result.error.issues);
   return z.NEVER;

@@ -71,6 +71,9 @@ export function matchNotFound(argument?: string): PythonError {
   return new PythonError('MatchNotFound', argument === undefined ? 'MatchNotFound()' : argument);
 }
 
+/** A fault is worded by what was sent: a field of the wrong type is not a missing one. */
+export const REPORT = { reportInput: true } as const;
+
 /** Reports what a model inside a union found under the name of that model, as pydantic does. */
 export function forwardIssues(context: z.RefinementCtx, name: string, issues: readonly z.core.$ZodIssue[]): void {
   for (const issue of issues) context.issues.push({ ...issue, input: issue.input, path: [name, ...issue.path] } as z.core.$ZodRawIssue);

@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import type { SimRelease } from './contract.ts';
-import { forwardIssues, integer, nonEmpty, str } from './method.ts';
+import { forwardIssues, integer, nonEmpty, REPORT, str } from './method.ts';
 
 const anyRecord = z.record(z.string(), z.unknown());
 const common = {
@@ -18,9 +18,9 @@ function union(extra: z.ZodRawShape): z.ZodType {
   const named = z.strictObject({ ...common, ...extra, name: nonEmpty });
   const schema = z.strictObject({ ...common, ...extra, naming_schema: nonEmpty });
   return z.unknown().transform((input, context) => {
-    const first = named.safeParse(input);
+    const first = named.safeParse(input, REPORT);
     if (first.success) return first.data;
-    const second = schema.safeParse(input);
+    const second = schema.safeParse(input, REPORT);
     if (second.success) return second.data;
     for (const [name, issues] of [
       ['PoolSnapshotCreateWithName', first.error.issues],

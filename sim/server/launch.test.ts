@@ -174,6 +174,19 @@ describe('faults', () => {
   });
 });
 
+describe('faults of arguments (truenas-api 2.2)', () => {
+  it.each(['25.04', '25.10', '26.0'] as const)('tell a wrong type from a missing field on %s', async (release) => {
+    const simulator = await start({ release });
+    const client = await TestingClient.open(simulator);
+    await client.login(simulator);
+    const wrong = await client.call('pool.dataset.create', { name: 'tank/x', type: 'VOLUME', volsize: 'x' });
+    const { extra } = wrong.error?.data as { extra: [string, string, number][] };
+    const volsize = extra.filter(([path]) => path.endsWith('volsize')).map(([, message]) => message);
+    expect(volsize).toContain('Input should be a valid integer');
+    expect(volsize).not.toContain('Field required');
+  });
+});
+
 describe('what is kept and written', () => {
   it('keeps key, certificate and objects over a restart, and no secret in the log', async () => {
     const directory = mkdtempSync(join(tmpdir(), 'sim-test-'));
