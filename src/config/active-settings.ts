@@ -121,6 +121,16 @@ export const CONNECTION = {
       description: 'Wait before the first retry; it doubles with each further one. Fractions count.',
     },
   ),
+  connectionMaxAge: whole(
+    'api_connection_max_age',
+    { minimum: 1, maximum: 2_419_200, default: 3600 },
+    {
+      aliases: ['tn_api_connection_max_age'],
+      unit: 's',
+      title: 'Connection age',
+      description: 'Age at which the session with TrueNAS is replaced by a new one, which is logged in before the old one is let go.',
+    },
+  ),
 } as const;
 
 /** How volumes are made (F-408, F-409, F-425, F-426). */
@@ -150,6 +160,22 @@ export const VOLUMES = {
     blocksizeRule,
   ),
   sparse: flag('tn_sparse', { title: 'Thin volumes', description: 'Makes new volumes without a reservation.', default: true }),
+  spaceOverhead: whole(
+    'truenas-space-overhead',
+    { minimum: 0, maximum: 100, default: 20 },
+    {
+      unit: '%',
+      title: 'Space overhead',
+      description:
+        'What ZFS is taken to need beyond the size of a thick volume, in per cent of it: checked before a volume is made or grown.',
+    },
+  ),
+  forceSize: flag('truenas-force-size', {
+    title: 'Large volumes',
+    description:
+      'Lifts the rule of TrueNAS that one volume may take at most 80 % of the available space (force_size). Thin volumes may then be larger than the pool.',
+    default: false,
+  }),
   compression: choice('tn_compression', COMPRESSION, {
     title: 'Compression',
     description: 'Compression of new volumes. Unset: inherited from the dataset.',
@@ -228,6 +254,15 @@ export const FABRIC = {
     expected: 'the secret of the CHAP user, 12 to 16 characters',
     sensitive: true,
   }),
+  lunRest: whole(
+    'truenas-lun-rest',
+    { minimum: 0, maximum: 604_800, default: 3600 },
+    {
+      unit: 's',
+      title: 'LUN rest',
+      description: 'How long the LUN number of a freed volume is not given to another one: a node may still have the old device.',
+    },
+  ),
   deviceRetries: whole(
     'tn_device_ready_retries',
     { minimum: 0, maximum: 1200, default: 600 },

@@ -57,9 +57,12 @@ function assemble(id: string, section: SectionReader): DraftConfig {
     apiTimeoutMs: milliseconds(section.read(CONNECTION.apiTimeout) ?? 30),
     apiRetryMax: section.read(CONNECTION.apiRetryMax) ?? 3,
     apiRetryDelayMs: milliseconds(section.read(CONNECTION.apiRetryDelay) ?? 1),
+    connectionMaxAgeMs: milliseconds(section.read(CONNECTION.connectionMaxAge) ?? 3600),
     dataset: section.read(VOLUMES.dataset),
     volblocksize: section.read(VOLUMES.blocksize) ?? 16 * 1024,
     sparse: section.read(VOLUMES.sparse) ?? true,
+    spaceOverheadPercent: section.read(VOLUMES.spaceOverhead) ?? 20,
+    forceSize: section.read(VOLUMES.forceSize) ?? false,
     compression: section.read(VOLUMES.compression) ?? null,
     transport: section.read(FABRIC.transport) ?? 'iscsi',
     target: section.read(FABRIC.target),
@@ -67,6 +70,7 @@ function assemble(id: string, section: SectionReader): DraftConfig {
     multipath: section.read(FABRIC.multipath) ?? false,
     initiator: section.read(FABRIC.initiator) ?? 'kernel',
     chapUser: section.read(FABRIC.chapUser) ?? null,
+    lunRestMs: milliseconds(section.read(FABRIC.lunRest) ?? 3600),
     // no retry at all meant "look once": one step is the shortest wait there is
     deviceTimeoutMs: Math.max(section.read(FABRIC.deviceRetries) ?? 600, 1) * 100,
   };

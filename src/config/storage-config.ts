@@ -27,12 +27,19 @@ export interface StorageConfig {
   /** ms, 100..60000, default 1000; the exponential back-off starts here */
   readonly apiRetryDelayMs: number;
 
+  /** ms, 1000..2419200000, default 3600000: age at which the session is replaced */
+  readonly connectionMaxAgeMs: number;
+
   /** Parent dataset, `tank/proxmox`. */
   readonly dataset: string;
   /** bytes; default 16384 */
   readonly volblocksize: number;
   /** thin volumes; default true */
   readonly sparse: boolean;
+  /** per cent, 0..100, default 20: what ZFS is taken to need beyond a volume's size */
+  readonly spaceOverheadPercent: number;
+  /** Lift TrueNAS's 80 % rule; default false */
+  readonly forceSize: boolean;
   /** TrueNAS's compression word in upper case, or null to inherit. */
   readonly compression: string | null;
 
@@ -45,6 +52,8 @@ export interface StorageConfig {
   readonly initiator: 'kernel' | 'qemu';
   /** One-way CHAP user; the secret is read from the secret store. */
   readonly chapUser: string | null;
+  /** ms, 0..604800000, default 3600000: how long a freed LUN number rests */
+  readonly lunRestMs: number;
   /** ms to wait for a device to appear, default 60000 */
   readonly deviceTimeoutMs: number;
 }

@@ -65,6 +65,36 @@ export interface Target {
   readonly groups: readonly { readonly portal: number; readonly authmethod: 'NONE' | 'CHAP' | 'CHAP_MUTUAL' }[];
 }
 
+/** A session on one of the array's iSCSI targets. */
+export interface TargetSession {
+  /** Full IQN of the target. */
+  readonly target: string;
+  /** IQN of the node's initiator. */
+  readonly initiator: string;
+  /** Address it comes from. */
+  readonly address: string;
+}
+
+export interface Pool {
+  readonly name: string;
+  /** `ONLINE`, `DEGRADED`, `FAULTED`, `OFFLINE`, … (zpool(8)) */
+  readonly status: string;
+  readonly healthy: boolean;
+  /** zpool's own sentence on what is wrong, or null. */
+  readonly detail: string | null;
+}
+
+/** A namespace of an NVMe-oF subsystem (25.10 and newer). */
+export interface Namespace {
+  readonly id: number;
+  readonly nsid: number | null;
+  readonly subsystem: { readonly id: number; readonly name: string; readonly nqn: string | null };
+  /** `zvol/tank/proxmox/vm-100-disk-0`; null for files. */
+  readonly disk: string | null;
+  readonly uuid: string;
+  readonly enabled: boolean;
+}
+
 export interface Portal {
   readonly id: number;
   readonly listen: readonly { readonly ip: string; readonly port: number }[];
@@ -87,6 +117,8 @@ export interface CreateZvol {
   /** bytes, a power of two 512..131072 */
   readonly volblocksize: number;
   readonly sparse: boolean;
+  /** Lift TrueNAS's rule that one volume may take at most 80 % of the available space (truenas-api 9.1). */
+  readonly forceSize?: boolean;
   readonly compression?: string;
   readonly comments: string;
   readonly userProperties: Readonly<Record<string, string>>;
@@ -131,6 +163,14 @@ export interface ArrayConnection {
   readonly version: string | null;
   readonly logins: number;
   readonly inFlight: number;
+  /** ms the last authenticated round trip took; null before the first one. */
+  readonly latencyMs: number | null;
+  /** When the array was last heard on a logged-in session; 0: never. */
+  readonly heardAt: number;
+  /** Reads that had to be repeated within the last five minutes. */
+  readonly recentRetries: number;
+  /** Set while the array's login window or a rate limit holds callers back: until when (ms since the epoch) and why. */
+  readonly limited: { readonly until: number; readonly reason: string } | null;
 }
 
 /**
@@ -168,6 +208,16 @@ export interface ArrayPort {
   mappingsOfExtent(extent: number, deadline: Deadline): Promise<readonly Mapping[]>;
   targets(deadline: Deadline): Promise<readonly Target[]>;
   portals(deadline: Deadline): Promise<readonly Portal[]>;
+  /** Who is logged in to the array's targets. */
+  targetSessions(deadline: Deadline): Promise<readonly TargetSession[]>;
+  /** The pool of this name, or null. */
+  pool(name: string, deadline: Deadline): Promise<Pool | null>;
+  /** Roles of the API key's user; `FULL_ADMIN` holds all others. */
+  roles(deadline: Deadline): Promise<readonly string[]>;
+  /** NVMe-oF namespaces; none on 25.04, which has no NVMe-oF. */
+  namespaces(deadline: Deadline): Promise<readonly Namespace[]>;
+  /** Names of the zvol's snapshots that are held. */
+  heldSnapshots(zvol: string, deadline: Deadline): Promise<readonly string[]>;
   serviceRunning(service: 'iscsitarget', deadline: Deadline): Promise<boolean>;
   snapshots(zvol: string, deadline: Deadline): Promise<readonly Snapshot[]>;
   snapshot(id: string, deadline: Deadline): Promise<Snapshot | null>;
@@ -176,13 +226,14 @@ export interface ArrayPort {
 
   // changes: never replayed
   createZvol(zvol: CreateZvol, deadline: Deadline): Promise<Zvol>;
-  resizeZvol(id: string, volsize: number, deadline: Deadline): Promise<void>;
+  resizeZvol(id: string, volsize: number, forceSize: boolean, deadline: Deadline): Promise<void>;
   /** Non-recursive. "true" is not proof (law 6): look afterwards. */
   deleteZvol(id: string, deadline: Deadline): Promise<void>;
   createExtent(extent: CreateExtent, deadline: Deadline): Promise<Extent>;
   deleteExtent(id: number, deadline: Deadline): Promise<void>;
   createMapping(target: number, extent: number, lun: number | null, deadline: Deadline): Promise<Mapping>;
   deleteMapping(id: number, deadline: Deadline): Promise<void>;
+  deleteNamespace(id: number, deadline: Deadline): Promise<void>;
   createSnapshot(zvol: string, name: string, deadline: Deadline): Promise<Snapshot>;
   /** Non-recursive, not deferred. */
   deleteSnapshot(id: string, deadline: Deadline): Promise<void>;

@@ -2,6 +2,7 @@ import { hostname } from 'node:os';
 import { Command, Option } from 'commander';
 import { systemClock } from '../core/system-clock.ts';
 import { withDeadline } from '../core/deadline.ts';
+import { NO_METER } from '../core/metrics.ts';
 import type { Clock, Log } from '../core/ports.ts';
 import { createHost } from '../host/host.ts';
 import { createLog, LOG_LEVELS, type LogFormat, type LogLevel } from '../observe/log.ts';
@@ -40,7 +41,7 @@ async function serve(options: Options): Promise<number> {
   if (fd === null) await clearSocketPath(options.socket);
 
   const journal = await FileJournal.open(`${options.stateDir}/journal`, log);
-  const hosts = createHost({ clock, log, linkBase: options.linkDir, runDir: options.runDir });
+  const hosts = createHost({ clock, log, meter: NO_METER, linkBase: options.linkDir, runDir: options.runDir });
   const storages = new Storages({
     storageCfg: options.storageCfg,
     privDir: options.privDir,
@@ -49,6 +50,7 @@ async function serve(options: Options): Promise<number> {
     journal,
     clock,
     log,
+    meter: NO_METER,
   });
   const settler = new Settler({ journal, resolve: (param) => storages.resolve(param), clock, log });
   journal.onLeft = (operation) => settler.take(operation);

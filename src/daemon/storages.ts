@@ -5,6 +5,7 @@ import { StorageError } from '../core/errors.ts';
 import type { HostPort } from '../core/host-port.ts';
 import type { Journal } from '../core/journal-port.ts';
 import { KeyedLock } from '../core/keyed-lock.ts';
+import type { Meter } from '../core/metrics.ts';
 import type { Clock, Log } from '../core/ports.ts';
 import { parseSection } from '../config/parse-section.ts';
 import { readSecret, type SecretName } from '../config/secrets.ts';
@@ -28,6 +29,7 @@ export interface StoragesOptions {
   readonly journal: Journal;
   readonly clock: Clock;
   readonly log: Log;
+  readonly meter: Meter;
 }
 
 /** One array with one credential: its session, its inventory and the LUN numbers promised on it. */
@@ -66,7 +68,7 @@ export class Storages {
     }
     const entry = this.#arrayFor(config, apiKey);
     this.#use(param.id, entry);
-    const { hosts, journal, clock, log, node } = this.#options;
+    const { hosts, journal, clock, log, meter, node } = this.#options;
     return {
       config,
       section: param.config,
@@ -86,6 +88,7 @@ export class Storages {
       },
       clock,
       log: log.child({ storage: param.id }),
+      meter,
       node,
       newOwner: randomUUID,
       probePortal,
@@ -127,9 +130,9 @@ export class Storages {
     const key = arrayKey(config, createHash('sha256').update(apiKey).digest('hex'));
     let entry = this.#arrays.get(key);
     if (entry === undefined) {
-      const { clock, log } = this.#options;
+      const { clock, log, meter } = this.#options;
       const arrayLog = log.child({ array: `${config.apiHost}:${config.apiPort}` });
-      const array = createArray({ config, apiKey: () => Promise.resolve(apiKey), clock, log: arrayLog });
+      const array = createArray({ config, apiKey: () => Promise.resolve(apiKey), clock, log: arrayLog, meter });
       entry = { key, array, inventory: new Inventory(array, clock, arrayLog), luns: new LunAllocator(clock), users: new Set() };
       this.#arrays.set(key, entry);
     }

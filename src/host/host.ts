@@ -1,4 +1,5 @@
 import type { HostPort } from '../core/host-port.ts';
+import { type Meter, NO_METER } from '../core/metrics.ts';
 import type { Clock, Deadline, Log } from '../core/ports.ts';
 import { resolveHost } from './addresses.ts';
 import { type Commands, NodeCommands } from './commands.ts';
@@ -9,6 +10,8 @@ import { RootedFiles, type SysFiles } from './sys-files.ts';
 export interface HostOptions {
   readonly clock: Clock;
   readonly log: Log;
+  /** Default: nothing is measured. */
+  readonly meter?: Meter;
   /** Default: the programs of this node. */
   readonly commands?: Commands;
   /** Default: the files of this node. */
@@ -33,6 +36,7 @@ export function createHost(options: HostOptions): Host {
   const context = {
     clock: options.clock,
     log: options.log,
+    meter: options.meter ?? NO_METER,
     commands: options.commands ?? new NodeCommands(),
     files: options.files ?? new RootedFiles(),
     resolve: options.resolve ?? resolveHost,

@@ -15,6 +15,7 @@ export type ArrayConfig = Pick<
   | 'apiTimeoutMs'
   | 'apiRetryMax'
   | 'apiRetryDelayMs'
+  | 'connectionMaxAgeMs'
 >;
 
 /** SHA-256 of an API key in hex: tells keys apart without keeping them. */

@@ -1,6 +1,7 @@
 import type { ArrayChange, ArrayPort, CreateExtent, Extent, Mapping, Target, Zvol } from '../core/array-port.ts';
 import type { StorageError } from '../core/errors.ts';
 import { RefusedError } from '../core/errors.ts';
+import type { Meter } from '../core/metrics.ts';
 import type { Clock, Deadline, Log } from '../core/ports.ts';
 import type { ArrayConfig } from './array-key.ts';
 import { isDeviceNotThereYet } from './error-map.ts';
@@ -9,8 +10,10 @@ import { CallPolicy } from './policy.ts';
 import { Session } from './session.ts';
 import * as datasets from './wire/datasets.ts';
 import * as iscsi from './wire/iscsi.ts';
+import { namespaceDelete, namespaceQuery } from './wire/nvmet.ts';
+import { poolQuery } from './wire/pools.ts';
 import type { RequestFor } from './wire/request.ts';
-import { serviceQuery, systemVersion } from './wire/session.ts';
+import { rolesOfUser, serviceQuery, systemVersion } from './wire/session.ts';
 import * as snapshots from './wire/snapshots.ts';
 
 /** First and longest pause while the device node of a new zvol is waited for, ms (F-303). */
@@ -22,6 +25,8 @@ export interface ArrayOptions {
   readonly apiKey: () => Promise<string>;
   readonly clock: Clock;
   readonly log: Log;
+  /** Default: nothing is measured. */
+  readonly meter?: Meter;
 }
 
 /** The port, and what only the wiring needs. */
@@ -107,18 +112,27 @@ export function createArray(options: ArrayOptions): TrueNasArray {
       return rows.map((row): Target => ({ ...row, iqn: `${basename}:${row.name}` }));
     },
     portals: (deadline) => run(iscsi.portalQuery(), deadline),
+    targetSessions: (deadline) => run(iscsi.sessionQuery(), deadline),
+    pool: (name, deadline) => single(poolQuery(name), deadline),
+    roles: (deadline) => run(() => rolesOfUser(), deadline),
+    namespaces: async (deadline) => {
+      const { release } = await session.acquire(deadline);
+      return release === '25.04' ? [] : await run(namespaceQuery(), deadline);
+    },
+    heldSnapshots: (zvol, deadline) => run(snapshots.heldSnapshotsQuery(zvol), deadline),
     serviceRunning: (service, deadline) => run(() => serviceQuery(service), deadline),
     snapshots: (zvol, deadline) => run(snapshots.snapshotsQuery(zvol), deadline),
     snapshot: (id, deadline) => single(snapshots.snapshotQuery(id), deadline),
     clonesOf: (snapshot, deadline) => run(datasets.clonesQuery(snapshot), deadline),
 
     createZvol: (zvol, deadline) => run(datasets.zvolCreate(zvol), deadline),
-    resizeZvol: (id, volsize, deadline) => runVoid(datasets.zvolResize(id, volsize), deadline),
+    resizeZvol: (id, volsize, forceSize, deadline) => runVoid(datasets.zvolResize(id, volsize, forceSize), deadline),
     deleteZvol: (id, deadline) => runVoid(datasets.zvolDelete(id), deadline),
     createExtent: (extent, deadline) => createExtent(run, clock, extent, deadline),
     deleteExtent: (id, deadline) => runVoid(iscsi.extentDelete(id), deadline),
     createMapping: (target, extent, lun, deadline): Promise<Mapping> => run(iscsi.mappingCreate(target, extent, lun), deadline),
     deleteMapping: (id, deadline) => runVoid(iscsi.mappingDelete(id), deadline),
+    deleteNamespace: (id, deadline) => runVoid(namespaceDelete(id), deadline),
     createSnapshot: (zvol, name, deadline) => run(snapshots.snapshotCreate(zvol, name), deadline),
     deleteSnapshot: (id, deadline) => runVoid(snapshots.snapshotDelete(id), deadline),
     rollback: (snapshotId, deadline) => runVoid(snapshots.snapshotRollback(snapshotId), deadline),

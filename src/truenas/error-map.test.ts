@@ -12,7 +12,7 @@ import { snapshotCreate, snapshotDelete, snapshotRollback } from './wire/snapsho
 
 const of = (build: RequestFor<unknown>, release: Release = '25.10'): ApiRequest<unknown> => build(release);
 const create = of(zvolCreate({ id: 'tank/x', volsize: 512, volblocksize: 512, sparse: true, comments: '', userProperties: {} }));
-const resize = of(zvolResize('tank/x', 1024));
+const resize = of(zvolResize('tank/x', 1024, false));
 const destroy = of(zvolDelete('tank/x'));
 const extent = of(extentCreate({ name: 'x', zvol: 'tank/x', blocksize: 512, comment: '' }));
 const map = of(mappingCreate(1, 2, 3));

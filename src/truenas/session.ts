@@ -64,6 +64,10 @@ export class Session {
       release: this.#last?.release ?? null,
       version: this.#last?.version ?? null,
       logins: this.#logins,
+      latencyMs: null,
+      heardAt: 0,
+      recentRetries: 0,
+      limited: null,
       inFlight: (this.#current?.connection.inFlight ?? 0) + [...this.#retired].reduce((sum, each) => sum + each.inFlight, 0),
     };
   }

@@ -148,6 +148,7 @@ async function make(context: StorageContext, operation: OpenOperation, name: str
           volsize: size,
           volblocksize: fittingBlockSize(size, config.volblocksize),
           sparse: config.sparse,
+          forceSize: config.forceSize,
           ...(config.compression === null ? {} : { compression: config.compression }),
           comments: `pve-truenas ${config.id}:${name}`,
           userProperties: { [OWNER_PROPERTY]: operation.id, [STORAGE_PROPERTY]: config.id },

@@ -2,6 +2,7 @@ import type { ArrayPort } from '../core/array-port.ts';
 import type { HostPort, PortalAddress } from '../core/host-port.ts';
 import type { Journal } from '../core/journal-port.ts';
 import type { KeyedLock } from '../core/keyed-lock.ts';
+import type { Meter } from '../core/metrics.ts';
 import type { Clock, Deadline, Log } from '../core/ports.ts';
 import type { StorageConfig } from '../config/storage-config.ts';
 import type { Inventory } from '../inventory/inventory.ts';
@@ -27,6 +28,7 @@ export interface StorageContext {
   readonly chap: () => Promise<{ user: string; password: string } | null>;
   readonly clock: Clock;
   readonly log: Log;
+  readonly meter: Meter;
   readonly node: string;
   /** A new owner mark, RFC 9562 UUID. */
   readonly newOwner: () => string;

@@ -31,7 +31,7 @@ export async function resize(context: StorageContext, volname: string, size: num
     let grown = zvol;
     if (blocks > zvol.volsize) {
       await changeOnce(
-        () => array.resizeZvol(zvol.id, blocks, deadline),
+        () => array.resizeZvol(zvol.id, blocks, context.config.forceSize, deadline),
         async () => ((await array.zvol(zvol.id, deadline))?.volsize === blocks ? undefined : null),
       );
       grown = { ...zvol, volsize: blocks };

@@ -30,6 +30,7 @@ function configOf(simulator: Simulator, over: Partial<ArrayConfig> = {}): ArrayC
     apiTimeoutMs: 60_000,
     apiRetryMax: 3,
     apiRetryDelayMs: 100,
+    connectionMaxAgeMs: 3_600_000,
     ...over,
   };
 }
@@ -107,13 +108,13 @@ describe.each(RELEASES)('ArrayPort on TrueNAS %s', { timeout: 120_000 }, (releas
     const both = await array.datasetAndZvol(dataset, id, soon());
     expect([both.dataset.id, both.zvol?.volsize]).toEqual([dataset, GIB]);
     expect(await codeOf(array.createZvol(zvol(id), soon()))).toBe('VOLUME_EXISTS');
-    await array.resizeZvol(id, 2 * GIB, soon());
+    await array.resizeZvol(id, 2 * GIB, false, soon());
     expect((await array.zvol(id, soon()))?.volsize).toBe(2 * GIB);
-    expect(await codeOf(array.resizeZvol(id, GIB, soon()))).toBe('SHRINK_REFUSED');
+    expect(await codeOf(array.resizeZvol(id, GIB, false, soon()))).toBe('SHRINK_REFUSED');
     await array.deleteZvol(id, soon());
     expect(await array.zvol(id, soon())).toBeNull();
     expect(await codeOf(array.deleteZvol(id, soon()))).toBe('VOLUME_MISSING');
-    expect(await codeOf(array.resizeZvol(id, GIB, soon()))).toBe('VOLUME_MISSING');
+    expect(await codeOf(array.resizeZvol(id, GIB, false, soon()))).toBe('VOLUME_MISSING');
   });
 
   it('makes volumes of any exact size, thin and thick', async () => {

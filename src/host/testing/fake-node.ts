@@ -1,3 +1,4 @@
+import { NO_METER } from '../../core/metrics.ts';
 import type { HostContext } from '../host-context.ts';
 import type { LogFields } from '../../core/ports.ts';
 import { FakeCommands } from './fake-commands.ts';
@@ -57,6 +58,7 @@ export class FakeNode implements FakeNodeState {
       files: this.files,
       clock: this.clock,
       log,
+      meter: NO_METER,
       resolve: (host) => Promise.resolve(this.names.get(host) ?? [host]),
     };
   }

@@ -1,4 +1,5 @@
 import { deadlineAfter } from '../../core/deadline.ts';
+import { NO_METER } from '../../core/metrics.ts';
 import type { Deadline, Log } from '../../core/ports.ts';
 import { createArray, type TrueNasArray } from '../array.ts';
 import type { ArrayConfig } from '../array-key.ts';
@@ -29,6 +30,7 @@ export function config(port: number, over: Partial<ArrayConfig> = {}): ArrayConf
     apiTimeoutMs: 30_000,
     apiRetryMax: 3,
     apiRetryDelayMs: 1000,
+    connectionMaxAgeMs: 3_600_000,
     ...over,
   };
 }
@@ -56,6 +58,7 @@ export async function bench(over: Partial<ArrayConfig> = {}): Promise<Bench> {
     apiKey: () => Promise.resolve(built.bench?.key ?? API_KEY),
     clock,
     log: memoryLog(lines),
+    meter: NO_METER,
   });
   const made: Bench = {
     server,

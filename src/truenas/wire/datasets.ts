@@ -232,7 +232,7 @@ export function zvolCreate(zvol: CreateZvol): RequestFor<Zvol> {
     volsize: zvol.volsize,
     volblocksize: volblocksizeWord(zvol.volblocksize),
     sparse: zvol.sparse,
-    force_size: false,
+    force_size: zvol.forceSize ?? false,
     comments: zvol.comments,
     snapdev: 'INHERIT',
     reservation: 0,
@@ -250,9 +250,9 @@ export function zvolCreate(zvol: CreateZvol): RequestFor<Zvol> {
 }
 
 /** Growth; TrueNAS pushes the new size to the LUN itself (truenas-api 9.2). */
-export function zvolResize(id: string, volsize: number): RequestFor<unknown> {
+export function zvolResize(id: string, volsize: number, forceSize: boolean): RequestFor<unknown> {
   return () =>
-    change('pool.dataset.update', [id, { volsize, force_size: false }], `resize zvol ${id} to ${volsize} bytes`, z.unknown(), {
+    change('pool.dataset.update', [id, { volsize, force_size: forceSize }], `resize zvol ${id} to ${volsize} bytes`, z.unknown(), {
       subject: 'zvol',
       slow: true,
       roles: ['DATASET_WRITE'],

@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import type { CreateExtent, Extent, Mapping, Portal, Target } from '../../core/array-port.ts';
+import type { CreateExtent, Extent, Mapping, Portal, Target, TargetSession } from '../../core/array-port.ts';
 import { change, read, type RequestFor } from './request.ts';
 
 const extentRow = z
@@ -96,6 +96,14 @@ export function portalQuery(): RequestFor<readonly Portal[]> {
     read('iscsi.portal.query', [[], { select: ['id', 'listen'] }], 'list the iSCSI portals', z.array(portalRow), {
       roles: ['SHARING_ISCSI_PORTAL_READ'],
     });
+}
+
+/** Sessions on the targets (truenas-api 11). */
+export function sessionQuery(): RequestFor<readonly TargetSession[]> {
+  const row = z
+    .looseObject({ target: z.string(), initiator: z.string(), initiator_addr: z.string() })
+    .transform((entry): TargetSession => ({ target: entry.target, initiator: entry.initiator, address: entry.initiator_addr }));
+  return () => read('iscsi.global.sessions', [[], {}], 'list the iSCSI sessions', z.array(row), { roles: ['SHARING_ISCSI_GLOBAL_READ'] });
 }
 
 /** The path of a zvol inside an extent: spaces become `+` (truenas-api 11). */

@@ -41,6 +41,14 @@ export function whoAmI(): ApiRequest<string> {
   return read('auth.me', [], 'read who is logged in', me);
 }
 
+const roleSet = z.union([z.looseObject({ $set: z.array(z.string()) }).transform((set) => set.$set), z.array(z.string())]);
+
+/** Roles of the logged-in user, as auth.me tells them (truenas-api 4); a Python set on the wire (truenas-api 2.1). */
+export function rolesOfUser(): ApiRequest<readonly string[]> {
+  const me = z.looseObject({ privilege: z.looseObject({ roles: roleSet }) }).transform((entry) => entry.privilege.roles);
+  return read('auth.me', [], 'read the roles of the API key', me);
+}
+
 /** `TrueNAS-25.10.6`; every logged-in user may ask, nobody else: so it also proves that the session works (F-002, F-053). */
 export function systemVersion(): ApiRequest<string> {
   return read('system.version', [], 'read the version of TrueNAS', z.string().min(1).max(200));

@@ -55,6 +55,21 @@ export function snapshotQuery(id: string): RequestFor<readonly Snapshot[]> {
     read(`${snapshotNamespace(release)}.query`, [[['id', '=', id]], OPTIONS], `read snapshot ${id}`, z.array(snapshotRow), READ_ROLES);
 }
 
+/** Names of the dataset's snapshots that somebody holds: `holds` is {} where nobody does (truenas-api 7.2). */
+export function heldSnapshotsQuery(dataset: string): RequestFor<readonly string[]> {
+  const rows = z
+    .array(z.looseObject({ id: z.string().regex(/^[^@]+@[^@]+$/), holds: z.record(z.string(), z.unknown()) }))
+    .transform((all) => all.filter((row) => Object.keys(row.holds).length > 0).map((row) => row.id.slice(row.id.indexOf('@') + 1)));
+  return (release) =>
+    read(
+      `${snapshotNamespace(release)}.query`,
+      [[['dataset', '=', dataset]], { extra: { properties: [], holds: true }, select: ['id', 'holds'] }],
+      `look for held snapshots of ${dataset}`,
+      rows,
+      READ_ROLES,
+    );
+}
+
 /** A snapshot of this one dataset. */
 export function snapshotCreate(dataset: string, name: string): RequestFor<Snapshot> {
   return (release) =>

@@ -7,12 +7,17 @@ import type {
   DatasetInfo,
   Extent,
   Mapping,
+  Namespace,
+  Pool,
   Portal,
   Snapshot,
   Target,
+  TargetSession,
   Zvol,
 } from '../../core/array-port.ts';
 import { NotSentError, OutcomeUnknownError, RefusedError, StorageError } from '../../core/errors.ts';
+
+const QUIET = { latencyMs: 5, heardAt: 0, recentRetries: 0, limited: null };
 
 /** What befalls a call: `before`: it never takes effect; `after`: it does and the answer is lost; `down`: cannot be sent. */
 export type Mishap = 'before' | 'after' | 'down';
@@ -27,7 +32,13 @@ export class FakeArray implements ArrayPort {
   readonly extentsById = new Map<number, Extent>();
   readonly mappingsById = new Map<number, Mapping>();
   readonly snapshotsById = new Map<string, Snapshot>();
+  readonly namespacesById = new Map<number, Namespace>();
   readonly service = { running: true };
+  sessions_: TargetSession[] = [];
+  pool_: Pool = { name: 'tank', status: 'ONLINE', healthy: true, detail: null };
+  roles_: string[] = ['FULL_ADMIN'];
+  /** Held snapshots, `dataset@name`. */
+  readonly holds = new Set<string>();
   dataset_: DatasetInfo = {
     id: 'tank/pve',
     type: 'FILESYSTEM',
@@ -80,7 +91,7 @@ export class FakeArray implements ArrayPort {
   }
 
   connection(): ArrayConnection {
-    return { state: 'ready', since: 0, error: null, release: '25.10', version: 'TrueNAS-25.10.6', logins: 1, inFlight: 0 };
+    return { state: 'ready', since: 0, error: null, release: '25.10', version: 'TrueNAS-25.10.6', logins: 1, inFlight: 0, ...QUIET };
   }
   ready(): Promise<{ release: '25.10'; version: string }> {
     return Promise.resolve({ release: '25.10', version: 'TrueNAS-25.10.6' });
@@ -112,6 +123,12 @@ export class FakeArray implements ArrayPort {
     this.#call('mappingsOfExtent', () => [...this.mappingsById.values()].filter((mapping) => mapping.extent === extent));
   targets = (): Promise<Target[]> => this.#call('targets', () => this.targets_);
   portals = (): Promise<Portal[]> => this.#call('portals', () => [{ id: 1, listen: [{ ip: '127.0.0.1', port: 3260 }] }]);
+  targetSessions = (): Promise<TargetSession[]> => this.#call('targetSessions', () => this.sessions_);
+  pool = (name: string): Promise<Pool | null> => this.#call('pool', () => (name === this.pool_.name ? this.pool_ : null));
+  roles = (): Promise<string[]> => this.#call('roles', () => this.roles_);
+  namespaces = (): Promise<Namespace[]> => this.#call('namespaces', () => [...this.namespacesById.values()]);
+  heldSnapshots = (zvol: string): Promise<string[]> =>
+    this.#call('heldSnapshots', () => [...this.holds].filter((id) => id.startsWith(`${zvol}@`)).map((id) => id.slice(id.indexOf('@') + 1)));
   serviceRunning = (): Promise<boolean> => this.#call('serviceRunning', () => this.service.running);
   snapshots = (zvol: string): Promise<Snapshot[]> =>
     this.#call('snapshots', () => [...this.snapshotsById.values()].filter((snapshot) => snapshot.dataset === zvol));
@@ -158,6 +175,10 @@ export class FakeArray implements ArrayPort {
   deleteMapping = (id: number): Promise<void> =>
     this.#call('deleteMapping', () => {
       if (!this.mappingsById.delete(id)) throw new RefusedError('EXPORT_MISSING', 'gone', { errno: 2 });
+    });
+  deleteNamespace = (id: number): Promise<void> =>
+    this.#call('deleteNamespace', () => {
+      if (!this.namespacesById.delete(id)) throw new RefusedError('EXPORT_MISSING', 'gone', { errno: 2 });
     });
   createSnapshot = (zvol: string, name: string): Promise<Snapshot> =>
     this.#call('createSnapshot', () => {

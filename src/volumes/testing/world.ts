@@ -4,6 +4,7 @@ import type { Journal, OpenOperation } from '../../core/journal-port.ts';
 import { KeyedLock } from '../../core/keyed-lock.ts';
 import { deadlineAfter } from '../../core/deadline.ts';
 import type { HostPort } from '../../core/host-port.ts';
+import { NO_METER } from '../../core/metrics.ts';
 import type { Deadline } from '../../core/ports.ts';
 import { ManualClock, RecordingLog, runOn } from '../../core/testing/manual-clock.ts';
 import { Inventory } from '../../inventory/inventory.ts';
@@ -26,9 +27,12 @@ export const CONFIG: StorageConfig = {
   apiTimeoutMs: 30_000,
   apiRetryMax: 3,
   apiRetryDelayMs: 1_000,
+  connectionMaxAgeMs: 3_600_000,
   dataset: 'tank/pve',
   volblocksize: 16_384,
   sparse: true,
+  spaceOverheadPercent: 20,
+  forceSize: false,
   compression: null,
   transport: 'iscsi',
   target: 'pve',
@@ -36,6 +40,7 @@ export const CONFIG: StorageConfig = {
   multipath: false,
   initiator: 'kernel',
   chapUser: null,
+  lunRestMs: 3_600_000,
   deviceTimeoutMs: 60_000,
 };
 
@@ -83,6 +88,7 @@ export class World {
       chap: () => Promise.resolve(null),
       clock: this.clock,
       log: this.log,
+      meter: NO_METER,
       node: 'pve1',
       newOwner: randomUUID,
       probePortal: () => Promise.resolve(),
