@@ -1,15 +1,17 @@
+import { z } from 'zod';
 import { ERROR_CATALOGUE, type ErrorCode } from '../core/error-catalogue.ts';
 import { EXIT, type ExitCode } from './io.ts';
 
 /** What is shown of a failure, on the screen or as JSON. */
-export interface FailureFacts {
-  readonly code: string;
-  readonly kind: string;
-  readonly message: string;
-  readonly causes: readonly string[];
-  readonly hints: readonly string[];
-  readonly state?: string;
-}
+export const failureFacts = z.object({
+  code: z.string(),
+  kind: z.string(),
+  message: z.string(),
+  causes: z.array(z.string()).readonly().describe('likely reasons, most likely first'),
+  hints: z.array(z.string()).readonly().describe('what to check'),
+  state: z.string().optional().describe('what was left behind'),
+});
+export type FailureFacts = Readonly<z.infer<typeof failureFacts>>;
 
 /** A command that could not do its work. */
 export class CliFailure extends Error {

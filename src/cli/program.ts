@@ -1,22 +1,39 @@
-import { Argument, Command, CommanderError, Option } from 'commander';
+import { Command, CommanderError, Option } from 'commander';
 import { asStorageError } from '../core/errors.ts';
 import { VERSION } from '../core/version.ts';
 import { DEFAULT_SOCKET } from '../protocol/envelope.ts';
-import { storageId, wholeNumber } from './commands/arguments.ts';
-import { completion, type Shell, SHELLS } from './commands/completion.ts';
-import { configCheck, STORAGE_CFG } from './commands/config-check.ts';
-import { type CommandRun, contextOf, wantsColour } from './commands/context.ts';
-import { explain } from './commands/explain.ts';
-import { health } from './commands/health.ts';
-import { list } from './commands/list.ts';
-import { status } from './commands/status.ts';
+import { type CommandDefinition, helpTail, type Runner, summaryOf } from './command.ts';
+import { completionCommand } from './commands/completion.ts';
+import { configCheckCommand } from './commands/config-check.ts';
+import { contextOf, wantsColour } from './commands/context.ts';
+import { explainCommand } from './commands/explain.ts';
+import { healthCommand } from './commands/health.ts';
+import { listCommand } from './commands/list.ts';
+import { statusCommand } from './commands/status.ts';
+import { wholeNumber } from './commands/arguments.ts';
 import { CliFailure } from './failure.ts';
 import { type CliIo, EXIT, type ExitCode } from './io.ts';
 import { failureJson, renderFailure } from './render/error.ts';
 import { coloursFor } from './render/text.ts';
 
-/** Runs the work that a parsed command line chose. */
-export type Runner = (command: Command, run: CommandRun) => Promise<void>;
+/** Every command, in the order in which help lists them within their group. */
+export const COMMANDS: readonly CommandDefinition[] = [
+  statusCommand,
+  listCommand,
+  healthCommand,
+  configCheckCommand,
+  explainCommand,
+  completionCommand,
+];
+
+const ROOT_TAIL = `
+Every command shows examples and exit codes with --help. Exit codes: 0 fine, 1 warning,
+2 critical, 3 unusable input. An error ends with its code: pve-truenas explain CODE.`;
+
+/** Commands that only hold others. */
+const HOLDERS: Readonly<Record<string, { readonly description: string; readonly group: string }>> = {
+  config: { description: 'Settings in storage.cfg.', group: 'Check:' },
+};
 
 /**
  * The tree of commands; docs/reference/cli.md and the completion scripts are made from it. Nothing in it does any work
@@ -28,6 +45,8 @@ export function buildProgram(runner: Runner): Command {
     .version(VERSION, '-V, --version', 'show the version')
     .helpOption('-h, --help', 'show help')
     .helpCommand(false)
+    .usage('[options] COMMAND')
+    .configureHelp({ showGlobalOptions: true, visibleCommands: leavesBelow, subcommandTerm: termOf })
     .showHelpAfterError('(--help shows what is possible)')
     .addOption(new Option('--socket <PATH>', `socket of the daemon (default: $PVE_TRUENAS_SOCKET or ${DEFAULT_SOCKET})`))
     .addOption(new Option('--timeout <SECONDS>', 'longest wait for the daemon, 1 to 600').argParser(wholeNumber(1, 600)).default(30))
@@ -35,50 +54,43 @@ export function buildProgram(runner: Runner): Command {
     .option('--no-color', 'no colours (also by the environment variable NO_COLOR, and when the output is no terminal)')
     .exitOverride();
 
-  program
-    .command('status')
-    .description('State, way to TrueNAS and space of the storages. Exit: 0 all healthy, 1 one degraded, 2 one down.')
-    .addArgument(storageArgument())
-    .action((storage: string | undefined, _: unknown, command: Command) => runner(command, status(storage)));
-
-  program
-    .command('list')
-    .description('Volumes with size, LUN, identity and parent.')
-    .addArgument(storageArgument())
-    .addOption(new Option('--vmid <N>', 'only the volumes of this guest').argParser(wholeNumber(1, 999_999_999)))
-    .action((storage: string | undefined, options: { vmid?: number }, command: Command) => runner(command, list(storage, options.vmid)));
-
-  program
-    .command('health')
-    .description('Every check of daemon and storages, with what cures it. Exit: 0 all fine, 1 a warning, 2 something critical.')
-    .addArgument(storageArgument())
-    .action((storage: string | undefined, _: unknown, command: Command) => runner(command, health(storage)));
-
-  program
-    .command('config')
-    .description('Settings in storage.cfg.')
-    .command('check')
-    .description('Judges all settings of the storages in storage.cfg, without daemon or network. Exit: 0 fine, 1 warnings, 2 errors.')
-    .addOption(new Option('--file <STORAGE.CFG>', 'file to judge').default(STORAGE_CFG))
-    .action((options: { file: string }, command: Command) => runner(command, configCheck(options.file)));
-
-  program
-    .command('explain')
-    .description('What an error code means and what to check.')
-    .argument('<CODE>', 'code as an error shows it, for example TLS_UNTRUSTED')
-    .action((code: string, _: unknown, command: Command) => runner(command, explain(code)));
-
-  program
-    .command('completion')
-    .description('Prints a completion script for the shell.')
-    .addArgument(new Argument('<SHELL>', 'the shell').choices(SHELLS))
-    .action((shell: Shell, _: unknown, command: Command) => runner(command, completion(program, shell)));
-
+  program.addHelpText('after', ROOT_TAIL);
+  for (const definition of COMMANDS) {
+    const words = definition.path.split(' ');
+    const name = words.pop() ?? '';
+    const command = words
+      .reduce(within, program)
+      .command(name)
+      .description(definition.description)
+      .summary(summaryOf(definition.description))
+      .helpGroup(definition.group)
+      .addHelpText('after', helpTail(definition));
+    definition.build(command, runner, program);
+  }
   return program;
 }
 
-function storageArgument(): Argument {
-  return new Argument('[STORAGE]', 'only this storage').argParser(storageId);
+/** The commands that do something: `config check` stands in the list, `config` does not. */
+function leavesBelow(command: Command): Command[] {
+  return command.commands.flatMap((sub) => (sub.commands.length === 0 ? [sub] : leavesBelow(sub)));
+}
+
+/** `config check`, `list [STORAGE]`. */
+function termOf(command: Command): string {
+  const takes = command.registeredArguments.map((argument) => (argument.required ? `<${argument.name()}>` : `[${argument.name()}]`));
+  return [...pathOf(command), ...takes].join(' ');
+}
+
+/** Words after the program's name. */
+function pathOf(command: Command): readonly string[] {
+  return command.parent === null ? [] : [...pathOf(command.parent), command.name()];
+}
+
+/** The command that only holds others, made with the first of them. */
+function within(parent: Command, word: string): Command {
+  const there = parent.commands.find((command) => command.name() === word);
+  const { description = '', group = '' } = HOLDERS[word] ?? {};
+  return there ?? parent.command(word).description(description).helpGroup(group);
 }
 
 /** Runs a command line (without program name) and gives its exit code; never throws. */

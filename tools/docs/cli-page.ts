@@ -1,11 +1,14 @@
 import type { Command } from 'commander';
-import { buildProgram } from '../../src/cli/program.ts';
+import { z } from 'zod';
+import type { CommandDefinition } from '../../src/cli/command.ts';
+import { failureFacts } from '../../src/cli/failure.ts';
+import { buildProgram, COMMANDS } from '../../src/cli/program.ts';
+import { jsonShape } from './json-shape.ts';
 import { code, generatedBy, table } from './markdown.ts';
 
-/** docs/reference/cli.md: the tree of commands, exit codes and the shapes of `--json`. */
+/** docs/reference/cli.md: the commands with examples, exit codes and the shapes of `--json`. */
 export function cliPage(): string {
   const program = buildProgram(() => Promise.resolve());
-  const leaves = program.commands.flatMap((command) => (command.commands.length > 0 ? command.commands : [command]));
   return `${generatedBy('cli-page.ts')}
 # Command line
 
@@ -27,85 +30,48 @@ ${table(
   ],
 )}
 
-## Commands
-
-${leaves.map(section).join('\n\n')}
-
 ## JSON
 
-With \`--json\` each command prints exactly one JSON object on standard output. Sizes are bytes, times are Unix seconds.
-Members may be added in later versions, never removed or changed. A failure prints (and exits as above):
+With \`--json\` each command prints exactly one JSON object on standard output; its shape stands below the command: types in the place of
+values, \`?\` behind members that can be absent. Sizes are bytes, times are Unix seconds. Members may be added in later versions, never removed or
+changed. A failure prints (and exits as above):
 
-\`\`\`json
-${JSON.stringify({ error: { code: 'STORAGE_UNKNOWN', kind: 'not-found', message: '…', causes: ['…'], hints: ['…'], state: 'only where something was left behind' } }, null, 2)}
-\`\`\`
+${shapeBlock(z.object({ error: failureFacts }))}
 
-${Object.entries(SHAPES)
-  .map(([name, shape]) => `### ${name}\n\n\`\`\`json\n${JSON.stringify(shape, null, 2)}\n\`\`\``)
-  .join('\n\n')}
+## Commands
 
-Members that can be absent: \`since\`, \`reason\`, \`version\` (status); \`ctime\`, \`parent\` (list); \`cure\` (health). \`lun\` and \`naa\` are null for a
-volume that is not exported. \`state\` is \`healthy\`, \`degraded\` or \`down\` in status, and \`ok\`, \`warning\` or \`critical\` in health.
-\`ok\` in config check is true when no fault is an error; \`lines\` are lines of the file that PVE passes over.
+${COMMANDS.map((definition) => section(definition, commandAt(program, definition.path))).join('\n\n')}
 `;
 }
 
-const SHAPES = {
-  status: {
-    storages: [
-      {
-        id: 'nas',
-        state: 'healthy',
-        since: 1_795_420_800,
-        reason: '…',
-        api: 'wss://nas.example.org:443',
-        version: 'TrueNAS-25.10.0',
-        dataset: 'tank/proxmox',
-        total: 10_737_418_240,
-        available: 8_589_934_592,
-        used: 2_147_483_648,
-        volumes: 3,
-      },
-    ],
-  },
-  list: {
-    volumes: [
-      {
-        storage: 'nas',
-        volid: 'nas:vm-100-disk-0',
-        vmid: 100,
-        size: 1_073_741_824,
-        used: 57_344,
-        lun: 1,
-        naa: '0x6589cfc000000123456789abcdef0123',
-        ctime: 1_795_420_800,
-        parent: 'base-900-disk-0@__base__',
-      },
-    ],
-  },
-  health: {
-    state: 'warning',
-    daemon: { version: '0.1.0', open_operations: 0 },
-    storages: [{ id: 'nas', state: 'warning', checks: [{ name: 'setting api_insecure', state: 'warning', message: '…', cure: '…' }] }],
-  },
-  'config check': {
-    storages: [{ id: 'nas', ok: false, faults: [{ setting: 'dataset', severity: 'error', message: '…', cure: '…' }] }],
-    lines: [{ line: 12, message: '…' }],
-  },
-  explain: { code: 'TLS_UNTRUSTED', kind: 'unavailable', title: '…', causes: ['…'], hints: ['…'] },
-} as const;
-
-function section(command: Command): string {
-  const path = [command.parent?.parent === null ? '' : (command.parent?.name() ?? ''), command.name()]
-    .filter((word) => word !== '')
-    .join(' ');
+function section({ path, description, exits, examples, json }: CommandDefinition, command: Command): string {
   const takes = command.registeredArguments.map((argument) => {
     const name = argument.argChoices?.join('|') ?? argument.name();
     return argument.required ? name : `[${name}]`;
   });
   const flags = command.options.map((option) => `[${option.flags}]`);
-  const usage = `### ${['pve-truenas', path, ...takes, ...flags].join(' ')}\n\n${command.description()}`;
-  return command.options.length === 0 ? usage : `${usage}\n\n${optionTable(command)}`;
+  return [
+    `### pve-truenas ${path}`,
+    code(['pve-truenas', path, ...takes, ...flags].join(' ')),
+    description,
+    ...(command.options.length === 0 ? [] : [optionTable(command)]),
+    `\`\`\`sh\n${examples.map(({ line, what }) => `pve-truenas ${line}  # ${what}`).join('\n')}\n\`\`\``,
+    table(['exit', 'meaning'], Object.entries(exits)),
+    'With `--json`:',
+    shapeBlock(json),
+  ].join('\n\n');
+}
+
+function shapeBlock(of: z.ZodType): string {
+  return `\`\`\`\n${jsonShape(of)}\n\`\`\``;
+}
+
+function commandAt(program: Command, path: string): Command {
+  return path.split(' ').reduce((parent, word) => {
+    const found = parent.commands.find((command) => command.name() === word);
+    if (found === undefined) throw new Error(`there is no command ${path}`);
+    return found;
+  }, program);
 }
 
 function optionTable(command: Command): string {

@@ -1,4 +1,4 @@
-import { InvalidArgumentError } from 'commander';
+import { Argument, InvalidArgumentError } from 'commander';
 
 /** A whole number from `min` to `max`, decimal digits only. */
 export function wholeNumber(min: number, max: number): (text: string) => number {
@@ -13,4 +13,9 @@ export function wholeNumber(min: number, max: number): (text: string) => number 
 export function storageId(text: string): string {
   if (text.length <= 100 && /^[a-z][a-z0-9\-_.]*[a-z0-9]$/i.test(text)) return text;
   throw new InvalidArgumentError('It is not a storage id.');
+}
+
+/** `[STORAGE]`: one storage instead of all. */
+export function storageArgument(): Argument {
+  return new Argument('[STORAGE]', 'only this storage').argParser(storageId);
 }

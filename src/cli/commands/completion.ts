@@ -1,16 +1,36 @@
-import type { Command } from 'commander';
+import { Argument, type Command } from 'commander';
+import { z } from 'zod';
 import { STORAGE_TYPE } from '../../config/schema.ts';
+import type { CommandDefinition } from '../command.ts';
 import { EXIT } from '../io.ts';
 import { STORAGE_CFG } from './config-check.ts';
-import type { CommandRun } from './context.ts';
+import { type CommandRun, putJson } from './context.ts';
 
-export const SHELLS = ['bash', 'zsh'] as const;
-export type Shell = (typeof SHELLS)[number];
+const SHELLS = ['bash', 'zsh'] as const;
+type Shell = (typeof SHELLS)[number];
+
+export const completionCommand: CommandDefinition = {
+  path: 'completion',
+  group: 'Understand:',
+  description: 'Prints a completion script for the shell.',
+  exits: { 0: 'printed' },
+  examples: [
+    { line: 'completion bash > /usr/share/bash-completion/completions/pve-truenas', what: 'for every bash of this node' },
+    { line: 'completion zsh > ~/.zfunc/_pve-truenas', what: 'for a zsh with ~/.zfunc in its fpath' },
+  ],
+  json: z.object({ shell: z.enum(SHELLS), script: z.string() }),
+  build: (command, runner, program) =>
+    command
+      .addArgument(new Argument('<SHELL>', 'the shell').choices(SHELLS))
+      .action((shell: Shell) => runner(command, completion(program, shell))),
+};
 
 /** `completion bash|zsh`: a script for the shell, made from the tree of commands, so it never lags behind it. */
-export function completion(program: Command, shell: Shell): CommandRun {
-  return ({ io }) => {
-    io.out(shell === 'bash' ? bash(program) : zsh(program));
+function completion(program: Command, shell: Shell): CommandRun {
+  return ({ io, json }) => {
+    const script = shell === 'bash' ? bash(program) : zsh(program);
+    if (json) putJson(io, { shell, script });
+    else io.out(script);
     return Promise.resolve(EXIT.healthy);
   };
 }

@@ -1,9 +1,12 @@
 import { constants } from 'node:fs';
 import { open } from 'node:fs/promises';
+import { Option } from 'commander';
+import { z } from 'zod';
 import { parseSection } from '../../config/parse-section.ts';
 import { STORAGE_TYPE } from '../../config/schema.ts';
 import { readStorageCfg } from '../../config/storage-cfg.ts';
 import type { ConfigFault } from '../../config/storage-config.ts';
+import type { CommandDefinition } from '../command.ts';
 import { failure } from '../failure.ts';
 import { EXIT, type ExitCode } from '../io.ts';
 import { clean, type Colours, stateWord } from '../render/text.ts';
@@ -20,8 +23,35 @@ interface Checked {
   readonly faults: readonly ConfigFault[];
 }
 
+const json = z.object({
+  storages: z.array(
+    z.object({
+      id: z.string(),
+      ok: z.boolean().describe('false when a fault is an error'),
+      faults: z.array(z.object({ setting: z.string(), severity: z.enum(['error', 'warning']), message: z.string(), cure: z.string() })),
+    }),
+  ),
+  lines: z.array(z.object({ line: z.int(), message: z.string() })).describe('lines of the file that PVE passes over'),
+});
+
+export const configCheckCommand: CommandDefinition = {
+  path: 'config check',
+  group: 'Check:',
+  description: 'Judges all settings of the storages in storage.cfg. It needs neither daemon nor network.',
+  exits: { 0: 'all is fine', 1: 'warnings', 2: 'errors' },
+  examples: [
+    { line: 'config check', what: "this node's storage.cfg" },
+    { line: 'config check --file new.cfg --json', what: 'another file, before it is put in place' },
+  ],
+  json,
+  build: (command, runner) =>
+    command
+      .addOption(new Option('--file <STORAGE.CFG>', 'file to judge').default(STORAGE_CFG))
+      .action((options: { file: string }) => runner(command, configCheck(options.file))),
+};
+
 /** `config check`: judges the sections of our type in a file, without daemon and network. 0 fine, 1 warnings, 2 errors. */
-export function configCheck(file: string): CommandRun {
+function configCheck(file: string): CommandRun {
   return async ({ io, json, colours }) => {
     const { sections, warnings } = readStorageCfg(await readText(file));
     const storages: readonly Checked[] = sections

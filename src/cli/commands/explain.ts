@@ -1,4 +1,6 @@
+import { z } from 'zod';
 import { ERROR_CATALOGUE, type ErrorCode } from '../../core/error-catalogue.ts';
+import type { CommandDefinition } from '../command.ts';
 import { failure } from '../failure.ts';
 import { EXIT } from '../io.ts';
 import { clean } from '../render/text.ts';
@@ -15,8 +17,27 @@ const MEANING = {
   bug: 'A fault of pve-truenas; please report it.',
 } as const;
 
+const json = z.object({
+  code: z.string(),
+  kind: z.enum(Object.keys(MEANING)),
+  title: z.string(),
+  causes: z.array(z.string()),
+  hints: z.array(z.string()),
+});
+
+export const explainCommand: CommandDefinition = {
+  path: 'explain',
+  group: 'Understand:',
+  description: 'What an error code means and what to check.',
+  exits: { 0: 'explained' },
+  examples: [{ line: 'explain TLS_UNTRUSTED', what: 'a code as an error shows it' }],
+  json,
+  build: (command, runner) =>
+    command.argument('<CODE>', 'code as an error shows it').action((code: string) => runner(command, explain(code))),
+};
+
 /** `explain CODE`: what an error code means, from the catalogue that the errors themselves come from. */
-export function explain(word: string): CommandRun {
+function explain(word: string): CommandRun {
   return ({ io, json, colours }) => {
     const code = codeNamed(word);
     const { kind, title, causes, hints } = ERROR_CATALOGUE[code];

@@ -1,14 +1,30 @@
-import type { Result } from '../../protocol/methods.ts';
+import { METHODS, type Result } from '../../protocol/methods.ts';
+import type { CommandDefinition } from '../command.ts';
 import { EXIT } from '../io.ts';
 import { clean, type Colours, stateWord } from '../render/text.ts';
 import { askDaemon } from '../socket-client.ts';
+import { storageArgument } from './arguments.ts';
 import { type CommandRun, putJson } from './context.ts';
 
 type Health = Result<'overview.health'>;
 const EXIT_OF = { ok: EXIT.healthy, warning: EXIT.warning, critical: EXIT.critical } as const;
 
+export const healthCommand: CommandDefinition = {
+  path: 'health',
+  group: 'See:',
+  description: 'Every check of daemon and storages, with what cures it.',
+  exits: { 0: 'all is fine', 1: 'a warning', 2: 'something is critical, or the daemon cannot be asked' },
+  examples: [
+    { line: 'health', what: 'daemon and all storages' },
+    { line: 'health nas --json', what: 'one storage, for monitoring' },
+  ],
+  json: METHODS['overview.health'].result,
+  build: (command, runner) =>
+    command.addArgument(storageArgument()).action((storage: string | undefined) => runner(command, health(storage))),
+};
+
 /** `health [STORAGE]`: every check with what cures it. The exit code is the worst of them. */
-export function health(storage: string | undefined): CommandRun {
+function health(storage: string | undefined): CommandRun {
   return async ({ io, json, colours, daemon }) => {
     const report = await askDaemon(daemon, 'overview.health', storage === undefined ? {} : { storage_id: storage });
     if (json) putJson(io, report);

@@ -1,14 +1,34 @@
+import { Option } from 'commander';
 import { formatBytes } from '../../core/sizes.ts';
-import type { Result } from '../../protocol/methods.ts';
+import { METHODS, type Result } from '../../protocol/methods.ts';
+import type { CommandDefinition } from '../command.ts';
 import { EXIT } from '../io.ts';
 import { clean, formatTime, table } from '../render/text.ts';
 import { askDaemon } from '../socket-client.ts';
+import { storageArgument, wholeNumber } from './arguments.ts';
 import { type CommandRun, putJson } from './context.ts';
 
 type Row = Result<'overview.list'>['volumes'][number];
 
+export const listCommand: CommandDefinition = {
+  path: 'list',
+  group: 'See:',
+  description: 'Volumes with size, LUN, identity and parent.',
+  exits: { 0: 'listed, also when there are none', 2: 'a storage or the daemon cannot be asked' },
+  examples: [
+    { line: 'list nas', what: 'the volumes of one storage' },
+    { line: 'list --vmid 100', what: 'the disks of one guest, on all storages' },
+  ],
+  json: METHODS['overview.list'].result,
+  build: (command, runner) =>
+    command
+      .addArgument(storageArgument())
+      .addOption(new Option('--vmid <N>', 'only the volumes of this guest').argParser(wholeNumber(1, 999_999_999)))
+      .action((storage: string | undefined, options: { vmid?: number }) => runner(command, list(storage, options.vmid))),
+};
+
 /** `list [STORAGE] [--vmid N]`: the volumes with size, LUN and identity. 0, also when there are none. */
-export function list(storage: string | undefined, vmid: number | undefined): CommandRun {
+function list(storage: string | undefined, vmid: number | undefined): CommandRun {
   return async ({ io, json, colours, daemon }) => {
     const { volumes } = await askDaemon(daemon, 'overview.list', {
       ...(storage === undefined ? {} : { storage_id: storage }),

@@ -1,14 +1,30 @@
 import { formatBytes } from '../../core/sizes.ts';
-import type { Result } from '../../protocol/methods.ts';
+import { METHODS, type Result } from '../../protocol/methods.ts';
+import type { CommandDefinition } from '../command.ts';
 import { EXIT, type ExitCode } from '../io.ts';
 import { clean, formatTime, stateWord, table } from '../render/text.ts';
 import { askDaemon } from '../socket-client.ts';
+import { storageArgument } from './arguments.ts';
 import { type CommandRun, putJson } from './context.ts';
 
 type Row = Result<'overview.status'>['storages'][number];
 
+export const statusCommand: CommandDefinition = {
+  path: 'status',
+  group: 'See:',
+  description: 'State, way to TrueNAS and space of the storages.',
+  exits: { 0: 'all are healthy', 1: 'one is degraded', 2: 'one is down, or the daemon cannot be asked' },
+  examples: [
+    { line: 'status', what: 'all storages' },
+    { line: 'status nas --json', what: 'one storage, for a script' },
+  ],
+  json: METHODS['overview.status'].result,
+  build: (command, runner) =>
+    command.addArgument(storageArgument()).action((storage: string | undefined) => runner(command, status(storage))),
+};
+
 /** `status [STORAGE]`: state, way to the array and space. 0 all healthy, 1 one is degraded, 2 one is down. */
-export function status(storage: string | undefined): CommandRun {
+function status(storage: string | undefined): CommandRun {
   return async ({ io, json, colours, daemon }) => {
     const { storages } = await askDaemon(daemon, 'overview.status', storage === undefined ? {} : { storage_id: storage });
     const exit = exitOf(storages);
