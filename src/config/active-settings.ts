@@ -54,7 +54,8 @@ export const CONNECTION = {
     {
       aliases: ['tn_api_scheme'],
       title: 'Scheme',
-      description: 'wss (or https). TrueNAS revokes an API key that is sent over ws (or http), so these are refused.',
+      description:
+        'wss (or https). TrueNAS revokes an API key that is sent over ws (or http), so these are refused, except for a host that is this node itself (127.0.0.0/8, ::1, localhost): the near end of a tunnel.',
       expected: 'wss',
       default: 'wss',
     },

@@ -249,6 +249,15 @@ describe('parseSection', () => {
     expect(configOf({ tn_api_scheme: 'https' }).apiScheme).toBe('wss');
   });
 
+  it.each(['127.0.0.1', '127.9.9.9', '::1', '[::1]', 'localhost'])('lets ws to %s pass, with a warning', (api_host) => {
+    const faults = faultsOf({ api_host, api_scheme: 'ws', api_insecure: 1 });
+    expect(faults.map((fault) => [fault.setting, fault.severity])).toEqual([
+      ['api_scheme', 'warning'],
+      ['api_insecure', 'warning'],
+    ]);
+    expect(configOf({ api_host, api_scheme: 'http' })).toMatchObject({ apiScheme: 'ws', apiPort: 80 });
+  });
+
   it('says clearly that NVMe/TCP is not offered yet, and still reads its settings', () => {
     const { config, faults } = parseSection('nas', {
       tn_api_host: 'nas',

@@ -1,3 +1,5 @@
+import { isLoopback } from '../core/loopback.ts';
+import { printable } from '../core/volume-name.ts';
 import { CONNECTION, FABRIC, PVE, VOLUMES } from './active-settings.ts';
 import { SETTINGS } from './schema.ts';
 import type { SectionReader } from './section-reader.ts';
@@ -31,19 +33,12 @@ function judgeMissing(draft: DraftConfig, section: SectionReader): void {
 }
 
 function judgeConnection(draft: DraftConfig, section: SectionReader): void {
-  const { apiScheme, apiInsecure, apiPort, fingerprint, caFile } = draft;
-  if (apiScheme === 'ws') {
-    // F-015: the key is gone after its first use, on every node at once
-    section.error(
-      CONNECTION.apiScheme,
-      'would send the API key unencrypted: TrueNAS revokes a key that is used that way',
-      `set ${section.nameOf(CONNECTION.apiScheme)} to wss, or remove it`,
-    );
+  judgeScheme(draft, section);
+  const { apiInsecure, fingerprint, caFile } = draft;
+  if (fingerprint !== null && caFile !== null) {
+    section.warning(CONNECTION.caFile, 'has no effect beside fingerprint, which decides alone', 'remove one of the two');
   }
-  if (apiScheme === 'wss' && apiPort === 80) {
-    section.warning(CONNECTION.apiPort, 'port 80 of TrueNAS speaks no TLS', `remove ${section.nameOf(CONNECTION.apiPort)} to use port 443`);
-  }
-  if (!apiInsecure) return;
+  if (!apiInsecure || draft.apiScheme === 'ws') return;
   const name = section.nameOf(CONNECTION.apiInsecure);
   if (fingerprint !== null || caFile !== null) {
     section.warning(
@@ -58,6 +53,34 @@ function judgeConnection(draft: DraftConfig, section: SectionReader): void {
       `set fingerprint to the SHA-256 fingerprint of the certificate and remove ${name}`,
     );
   }
+}
+
+/** F-015: a key that travels unencrypted is gone after its first use, on every node at once. */
+function judgeScheme(draft: DraftConfig, section: SectionReader): void {
+  const { apiScheme, apiPort, apiHost } = draft;
+  const name = section.nameOf(CONNECTION.apiScheme);
+  const port = section.nameOf(CONNECTION.apiPort);
+  if (apiScheme === 'wss') {
+    if (apiPort === 80) section.warning(CONNECTION.apiPort, 'port 80 of TrueNAS speaks no TLS', `remove ${port} to use port 443`);
+    return;
+  }
+  if (apiHost !== undefined && isLoopback(apiHost)) {
+    section.warning(
+      CONNECTION.apiScheme,
+      `speaks without TLS; the API key is sent only because ${printable(apiHost)} is this node itself`,
+      `set ${name} to wss, or make sure that what listens there carries it on encrypted`,
+    );
+    if (apiPort === 443) section.warning(CONNECTION.apiPort, 'port 443 of TrueNAS speaks TLS only', `set ${name} to wss, or ${port} to 80`);
+    for (const setting of [CONNECTION.apiInsecure, CONNECTION.fingerprint, CONNECTION.caFile]) {
+      if (section.names(setting).length > 0) section.warning(setting, `has no effect without TLS (${name})`, 'remove it');
+    }
+    return;
+  }
+  section.error(
+    CONNECTION.apiScheme,
+    'would send the API key unencrypted: TrueNAS revokes a key that is used that way',
+    `set ${name} to wss, or remove it`,
+  );
 }
 
 function judgeFabric(draft: DraftConfig, section: SectionReader): void {

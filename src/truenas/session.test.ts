@@ -36,12 +36,25 @@ describe('one session per array', () => {
   });
 
   it('refuses ws before anything is opened: TrueNAS revokes a key used over it (F-015)', async () => {
-    const { server, array, deadline } = await start({ apiScheme: 'ws' });
+    const { server, array, deadline } = await start({ apiScheme: 'ws', apiHost: '192.0.2.1' });
     const error = (await failure(array.ready(deadline()))) as StorageError;
     expect(error.code).toBe('INSECURE_TRANSPORT');
     expect(error.message).toContain('api_scheme');
     expect(server.requests + server.sockets.size).toBe(0);
     expect(array.connection().state).toBe('refused');
+  });
+
+  it.each(['127.0.0.1', 'localhost'])('speaks ws with this node itself: %s', async (apiHost) => {
+    const { server, array, deadline } = await start({ apiScheme: 'ws', apiHost, preferIpv4: true });
+    await array.ready(deadline());
+    await array.ping(deadline());
+    expect(server.count('auth.login_ex')).toBe(1);
+  });
+
+  it('says that nothing listens on the plain port', async () => {
+    const { server, array, deadline } = await start({ apiScheme: 'ws' });
+    await server.close();
+    expect(((await failure(array.ready(deadline()))) as StorageError).message).toMatch(/nothing listens on 127\.0\.0\.1:/);
   });
 
   it('stops on a wrong key and goes on as soon as there is another one (F-048)', async () => {

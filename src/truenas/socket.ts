@@ -2,7 +2,7 @@ import type { IncomingMessage } from 'node:http';
 import { WebSocket } from 'ws';
 import { StorageError } from '../core/errors.ts';
 import type { Deadline } from '../core/ports.ts';
-import { authority, connectionError, connectTls, type Endpoint, unreachable } from './tls.ts';
+import { authority, connectApi, connectionError, type Endpoint, unreachable } from './tls.ts';
 
 /** Answers of TrueNAS have no limit of their own (truenas-api 2); thousands of zvols are megabytes. Bounded all the same (F-045). */
 const MAX_FRAME = 128 * 1024 * 1024;
@@ -28,14 +28,14 @@ export interface ApiSocket {
 }
 
 /**
- * Opens `wss://host:port<path>`. Errors: those of connectTls; ARRAY_PROTOCOL when the upgrade is refused.
+ * Opens `wss://host:port<path>`, or `ws://` on loopback. Errors: those of connectTls; ARRAY_PROTOCOL when the upgrade is refused.
  * The listener hears nothing before the returned promise is resolved.
  */
 export async function openSocket(endpoint: Endpoint, path: string, listener: SocketListener, deadline: Deadline): Promise<ApiSocket> {
-  const tls = await connectTls(endpoint, deadline);
+  const connection = await connectApi(endpoint, deadline);
   const at = authority(endpoint);
-  const socket = new WebSocket(`wss://${at}${path}`, {
-    createConnection: () => tls,
+  const socket = new WebSocket(`${endpoint.apiScheme}://${at}${path}`, {
+    createConnection: () => connection,
     perMessageDeflate: false,
     maxPayload: MAX_FRAME,
     followRedirects: false,

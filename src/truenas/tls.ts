@@ -1,7 +1,8 @@
 import { lookup as dnsLookup } from 'node:dns';
 import { readFile } from 'node:fs/promises';
-import { isIP, type LookupFunction } from 'node:net';
+import { connect as connectTcp, isIP, type LookupFunction, type Socket } from 'node:net';
 import { type ConnectionOptions, connect, rootCertificates, type TLSSocket } from 'node:tls';
+import { isLoopback } from '../core/loopback.ts';
 import { StorageError } from '../core/errors.ts';
 import type { Deadline } from '../core/ports.ts';
 import { type ArrayConfig, bareHost, normalFingerprint } from './array-key.ts';
@@ -17,13 +18,58 @@ export function authority(endpoint: Endpoint): string {
   return `${isIP(host) === 6 ? `[${host}]` : host}:${endpoint.apiPort}`;
 }
 
-/** Refuses plain transport before anything is opened: TrueNAS revokes a key that is used over it (truenas-api 3.1, F-015). */
+/**
+ * Refuses plain transport before anything is opened: TrueNAS revokes a key that is used over it (truenas-api 3.1, F-015).
+ * Only what stays on this node may do without TLS, for example a tunnel's near end.
+ */
 export function assertEncrypted(endpoint: Endpoint): void {
-  if (endpoint.apiScheme === 'wss') return;
-  throw new StorageError(
+  if (endpoint.apiScheme === 'wss' || isLoopback(endpoint.apiHost)) return;
+  throw insecure(endpoint, authority(endpoint));
+}
+
+function insecure(endpoint: Endpoint, at: string): StorageError {
+  return new StorageError(
     'INSECURE_TRANSPORT',
-    `api_scheme is ${endpoint.apiScheme}: the API key would travel unencrypted to ${authority(endpoint)}, and TrueNAS revokes keys used that way; set api_scheme to wss`,
+    `api_scheme is ${endpoint.apiScheme}: the API key would travel unencrypted to ${at}, and TrueNAS revokes keys used that way; set api_scheme to wss`,
   );
+}
+
+/** The connection that the settings ask for, ready for HTTP. Errors: as connectTls. */
+export function connectApi(endpoint: Endpoint, deadline: Deadline): Promise<Socket> {
+  return endpoint.apiScheme === 'wss' ? connectTls(endpoint, deadline) : connectLoopback(endpoint, deadline);
+}
+
+/** A plain connection to this node itself: the address that answered is looked at, a name may lead anywhere. */
+async function connectLoopback(endpoint: Endpoint, deadline: Deadline): Promise<Socket> {
+  assertEncrypted(endpoint);
+  const at = authority(endpoint);
+  if (deadline.signal.aborted) throw unreachable(endpoint, `no connection to ${at} in time`, deadline.signal.reason);
+  const options = { host: bareHost(endpoint.apiHost), port: endpoint.apiPort, autoSelectFamily: true };
+  const socket = connectTcp(endpoint.preferIpv4 ? { ...options, lookup: ipv4First } : options);
+  return new Promise((resolve, reject) => {
+    const settle = (): void => {
+      deadline.signal.removeEventListener('abort', onAbort);
+      socket.removeAllListeners('error');
+      socket.on('error', () => undefined);
+    };
+    const fail = (error: StorageError): void => {
+      settle();
+      socket.destroy();
+      reject(error);
+    };
+    const onAbort = (): void => fail(unreachable(endpoint, `no connection to ${at} in time`, deadline.signal.reason));
+    deadline.signal.addEventListener('abort', onAbort, { once: true });
+    socket.once('error', (error: Error) => fail(connectionError(endpoint, error)));
+    socket.once('connect', () => {
+      const address = socket.remoteAddress ?? '';
+      if (!isLoopback(address)) {
+        fail(insecure(endpoint, `${at} (${address})`));
+        return;
+      }
+      settle();
+      resolve(socket);
+    });
+  });
 }
 
 /**

@@ -1,9 +1,10 @@
-import { request } from 'node:https';
+import { request as plainRequest } from 'node:http';
+import { request as tlsRequest } from 'node:https';
 import { z } from 'zod';
 import { RELEASES, type Release } from '../core/array-port.ts';
 import { StorageError } from '../core/errors.ts';
 import type { Deadline } from '../core/ports.ts';
-import { authority, connectionError, connectTls, type Endpoint, unreachable } from './tls.ts';
+import { authority, connectApi, connectionError, type Endpoint, unreachable } from './tls.ts';
 
 const MAX_BODY = 64 * 1024;
 
@@ -97,18 +98,19 @@ function isNewerThan(version: Version, release: Release): boolean {
 }
 
 async function get(endpoint: Endpoint, path: string, deadline: Deadline): Promise<{ status: number; body: string }> {
-  const tls = await connectTls(endpoint, deadline);
+  const connection = await connectApi(endpoint, deadline);
+  const request = endpoint.apiScheme === 'wss' ? tlsRequest : plainRequest;
   const at = authority(endpoint);
   return new Promise((resolve, reject) => {
     const fail = (error: StorageError): void => {
       deadline.signal.removeEventListener('abort', abort);
-      tls.destroy();
+      connection.destroy();
       reject(error);
     };
     const abort = (): void => fail(unreachable(endpoint, `${at} did not answer GET ${path} in time`, deadline.signal.reason));
     deadline.signal.addEventListener('abort', abort, { once: true });
     const ask = request(
-      { method: 'GET', path, headers: { host: at, accept: 'application/json', connection: 'close' }, createConnection: () => tls },
+      { method: 'GET', path, headers: { host: at, accept: 'application/json', connection: 'close' }, createConnection: () => connection },
       (response) => {
         const chunks: Buffer[] = [];
         let size = 0;
@@ -121,7 +123,7 @@ async function get(endpoint: Endpoint, path: string, deadline: Deadline): Promis
         response.on('error', (error) => fail(connectionError(endpoint, error)));
         response.on('end', () => {
           deadline.signal.removeEventListener('abort', abort);
-          tls.destroy();
+          connection.destroy();
           resolve({ status: response.statusCode ?? 0, body: Buffer.concat(chunks).toString('utf8') });
         });
       },

@@ -32,7 +32,7 @@ describe('a wrong setting is named, with what to do, and nothing is changed', ()
     ['dataset', { dataset: 'tank/nowhere' }, /dataset.*tank\/nowhere/],
     ['dataset that is not allowed', { dataset: 'tank//x' }, /dataset/],
     ['target', { target_iqn: 'iqn.2005-10.org.freenas.ctl:nobody' }, /target_iqn.*nobody/],
-    ['scheme', { api_scheme: 'ws' }, /api_scheme/],
+    ['scheme', { api_scheme: 'ws', api_host: '192.0.2.1' }, /api_scheme/],
     ['retries', { api_retry_max: 11 }, /api_retry_max/],
   ])('%s', async (_what, more, pattern) => {
     const { message, code } = await validate(more);

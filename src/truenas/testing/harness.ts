@@ -48,7 +48,7 @@ export interface Bench {
 
 /** A client and a scripted server for it. */
 export async function bench(over: Partial<ArrayConfig> = {}): Promise<Bench> {
-  const server = new ScriptedServer();
+  const server = new ScriptedServer(over.apiScheme);
   const port = await server.listen();
   const clock = new FakeClock();
   const lines: string[] = [];

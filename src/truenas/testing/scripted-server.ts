@@ -1,4 +1,5 @@
-import { createServer, type Server } from 'node:https';
+import { createServer as createPlainServer, type RequestListener, type Server } from 'node:http';
+import { createServer } from 'node:https';
 import type { AddressInfo } from 'node:net';
 import { type RawData, type WebSocket, WebSocketServer } from 'ws';
 import { SERVER_CERTIFICATE, SERVER_KEY } from './certificates.ts';
@@ -39,7 +40,7 @@ function text(data: RawData): string {
   return Buffer.isBuffer(data) ? data.toString('utf8') : '';
 }
 
-/** A TrueNAS that does exactly what a test says, over real TLS on loopback. Logs in whoever asks unless told otherwise. */
+/** A TrueNAS that does exactly what a test says, over real TLS on loopback, or without it. Logs in whoever asks unless told otherwise. */
 export class ScriptedServer {
   readonly calls: ReceivedCall[] = [];
   readonly sockets = new Set<WebSocket>();
@@ -53,32 +54,33 @@ export class ScriptedServer {
     ['system.version', () => 'TrueNAS-25.10.6'],
     ['core.subscribe', () => 'c0ffee'],
   ]);
-  readonly #https: Server;
+  readonly #http: Server;
   readonly #ws: WebSocketServer;
 
-  constructor() {
-    this.#https = createServer({ key: SERVER_KEY, cert: SERVER_CERTIFICATE }, (request, response) => {
+  constructor(scheme: 'wss' | 'ws' = 'wss') {
+    const answer: RequestListener = (request, response) => {
       this.requests += 1;
       response.statusCode = request.url === '/api/versions' ? this.versionsStatus : 404;
       response.end(typeof this.versions === 'string' ? this.versions : JSON.stringify(this.versions));
-    });
-    this.#https.on('tlsClientError', () => undefined);
-    this.#ws = new WebSocketServer({ server: this.#https, autoPong: false });
+    };
+    this.#http = scheme === 'wss' ? createServer({ key: SERVER_KEY, cert: SERVER_CERTIFICATE }, answer) : createPlainServer(answer);
+    this.#http.on('tlsClientError', () => undefined);
+    this.#ws = new WebSocketServer({ server: this.#http, autoPong: false });
     this.#ws.on('connection', (socket) => this.#serve(socket));
   }
 
   /** Listens on loopback; returns the port. */
   async listen(host = '127.0.0.1'): Promise<number> {
     await new Promise<void>((resolve) => {
-      this.#https.listen(0, host, resolve);
+      this.#http.listen(0, host, resolve);
     });
-    return (this.#https.address() as AddressInfo).port;
+    return (this.#http.address() as AddressInfo).port;
   }
 
   async close(): Promise<void> {
     for (const socket of this.sockets) socket.terminate();
-    this.#https.closeAllConnections();
-    await new Promise((resolve) => this.#https.close(resolve));
+    this.#http.closeAllConnections();
+    await new Promise((resolve) => this.#http.close(resolve));
   }
 
   on(method: string, handler: Handler): void {

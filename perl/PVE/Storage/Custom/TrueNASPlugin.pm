@@ -73,7 +73,7 @@ my $SETTINGS = {
     'api_key' => [{ type => 'string', description => 'Key of a TrueNAS user. Kept in /etc/pve/priv/storage/STORAGE.api_key; a key that stands in storage.cfg still works and is warned about.', optional => 1 }, { secret => 'api_key' }],
     'tn_api_key' => [{ type => 'string', description => 'Another name of api_key.', optional => 1 }, { secret => 'api_key' }],
     'truenas-username' => [{ type => 'string', description => 'TrueNAS user to whom the API key belongs. Unset: TrueNAS is asked with the key alone.', optional => 1 }, {}],
-    'api_scheme' => [{ type => 'string', default => 'wss', description => 'wss (or https). TrueNAS revokes an API key that is sent over ws (or http), so these are refused.', optional => 1 }, {}],
+    'api_scheme' => [{ type => 'string', default => 'wss', description => 'wss (or https). TrueNAS revokes an API key that is sent over ws (or http), so these are refused, except for a host that is this node itself (127.0.0.0/8, ::1, localhost): the near end of a tunnel.', optional => 1 }, {}],
     'tn_api_scheme' => [{ type => 'string', default => 'wss', description => 'Another name of api_scheme.', optional => 1 }, {}],
     'api_port' => [{ type => 'integer', minimum => 1, maximum => 65535, description => 'TCP port of the API. Default: 443 for wss, 80 for ws.', optional => 1 }, {}],
     'tn_api_port' => [{ type => 'integer', minimum => 1, maximum => 65535, description => 'Another name of api_port.', optional => 1 }, {}],
