@@ -1,4 +1,5 @@
 import type { z } from 'zod';
+import type { PoolStatus } from '../state/pool-state.ts';
 
 /** Releases the simulator can be (`--release`). */
 export const SIM_RELEASES = ['25.04', '25.10', '26.0'] as const;
@@ -133,12 +134,29 @@ export interface Persistent {
   load(data: unknown): void;
 }
 
+/** What tests and the control socket can do to the array besides calling its API. */
+export interface ArrayControls {
+  /** Health of the pool; `detail` left out: zpool's own sentence for this state. */
+  setPool(status: PoolStatus, detail?: string | null): void;
+  /** Something on the array keeps a zvol open: destroying it is refused as busy. Errors: ZfsError not-found. */
+  holdZvol(zvol: string, open: boolean): void;
+  /** For zvols made from now on: how many looks at the device node find nothing. */
+  setZvolDeviceLag(looks: number): void;
+  /** Reloading the target service fails (errno 202). */
+  setReloadFails(fails: boolean): void;
+  /** `memory` blocks only: an initiator logs in to a target (name or full IQN). Returns its logout, null when it is refused. */
+  openSession(session: { readonly initiator: string; readonly address: string; readonly target: string }): (() => void) | null;
+  /** `memory` blocks only: ends the initiator's sessions on a target (name or full IQN); how many there were. */
+  closeSessions(initiator: string, target: string): number;
+}
+
 /** What models give to the server: their methods and their persistent parts. Built by sim/state/array.ts `createArray`. */
 export interface SimArray {
   readonly methods: readonly SimMethod[];
   readonly persistent: readonly Persistent[];
   /** `full` true: every allocation fails for lack of space, `available` shows next to nothing (fault "pool full"). */
   setPoolFull(full: boolean): void;
+  readonly controls: ArrayControls;
   /** Starts what real blocks need (tgtd); resolves when LUNs are served. */
   start(): Promise<void>;
   /** Stops it; leaves no process, socket or target behind. */

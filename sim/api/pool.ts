@@ -10,20 +10,21 @@ export function poolMethods(core: ArrayCore): SimMethod[] {
     core.space.refresh();
     const { size, allocated, free } = core.space.pool();
     const root = core.zfs.mustDataset(core.zfs.pool);
+    const { pool } = core;
     return {
       id: 1,
       name: core.zfs.pool,
       guid: root.guid,
       ...(core.release === '26.0' ? { all_sed: false } : {}),
-      status: 'ONLINE',
+      status: pool.status,
       path: `/mnt/${core.zfs.pool}`,
       scan: null,
       expand: null,
       is_upgraded: true,
-      healthy: true,
+      healthy: pool.healthy,
       warning: false,
-      status_code: 'OK',
-      status_detail: null,
+      status_code: pool.code,
+      status_detail: pool.detail,
       size,
       allocated,
       free,
@@ -36,7 +37,7 @@ export function poolMethods(core: ArrayCore): SimMethod[] {
       free_str: String(free),
       freeing_str: '0',
       autotrim: { parsed: 'off', rawvalue: 'off', value: 'off', source: 'DEFAULT' },
-      topology: { data: [dataVdev(size, allocated)], log: [], cache: [], spare: [], special: [], dedup: [] },
+      topology: { data: [dataVdev(pool.status, size, allocated)], log: [], cache: [], spare: [], special: [], dedup: [] },
     };
   };
   return [
@@ -59,13 +60,13 @@ export function poolMethods(core: ArrayCore): SimMethod[] {
   ];
 }
 
-function dataVdev(size: number, allocated: number): Record<string, unknown> {
+function dataVdev(status: string, size: number, allocated: number): Record<string, unknown> {
   return {
     name: 'sda',
     type: 'DISK',
     path: '/dev/sda1',
     guid: '1000000001',
-    status: 'ONLINE',
+    status,
     stats: { timestamp: 0, read_errors: 0, write_errors: 0, checksum_errors: 0, size, allocated, fragmentation: 0 },
     children: [],
     device: 'sda1',

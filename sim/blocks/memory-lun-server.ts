@@ -58,4 +58,11 @@ export class MemoryLunServer implements LunServer {
       this.open = this.open.filter((one) => one !== session);
     };
   }
+
+  /** Logs an initiator out of a target; how many sessions it had there. */
+  closeSessions(initiator: string, target: string): number {
+    const before = this.open.length;
+    this.open = this.open.filter((session) => session.initiator !== initiator || session.target !== target);
+    return before - this.open.length;
+  }
 }

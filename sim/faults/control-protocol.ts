@@ -1,8 +1,13 @@
 import { z } from 'zod';
+import { POOL_STATUSES } from '../state/pool-state.ts';
 import { faultModel } from './fault-model.ts';
 
 /** bytes; a longer line closes the control connection */
 export const MAX_CONTROL_LINE = 256 * 1024;
+
+const initiatorName = z.string().min(1).max(223);
+/** A target's name or its full IQN. */
+const targetName = z.string().min(1).max(223);
 
 /** One JSON object a line on the control socket; answered by `{"ok":true,"result":...}` or `{"ok":false,"error":"..."}`. */
 export const controlRequest = z.discriminatedUnion('command', [
@@ -15,6 +20,17 @@ export const controlRequest = z.discriminatedUnion('command', [
   z.strictObject({ command: z.literal('reset-calls') }),
   z.strictObject({ command: z.literal('reset-rate-limit') }),
   z.strictObject({ command: z.literal('state') }),
+  /** `detail` left out: zpool's own sentence for this state. */
+  z.strictObject({ command: z.literal('pool-status'), status: z.enum(POOL_STATUSES), detail: z.string().max(4096).nullable().optional() }),
+  z.strictObject({
+    command: z.literal('session-add'),
+    target: targetName,
+    initiator: initiatorName,
+    address: z.string().min(1).max(64).default('127.0.0.1'),
+  }),
+  z.strictObject({ command: z.literal('session-remove'), target: targetName, initiator: initiatorName }),
+  z.strictObject({ command: z.literal('zvol-busy'), zvol: z.string().min(1).max(255), busy: z.boolean().default(true) }),
+  z.strictObject({ command: z.literal('reload-fails'), fails: z.boolean().default(true) }),
   z.strictObject({ command: z.literal('sessions') }),
   z.strictObject({ command: z.literal('revoke-key'), id: z.int().min(1) }),
   z.strictObject({

@@ -24,6 +24,16 @@ function positive(text: string): number {
   return value;
 }
 
+function onOff(word = 'on'): boolean {
+  if (word !== 'on' && word !== 'off') throw new InvalidArgumentError('must be on or off.');
+  return word === 'on';
+}
+
+/** The arguments that were given: commander passes undefined for optional ones that were not. */
+function given(args: readonly unknown[]): string[] {
+  return args.filter((arg) => arg !== undefined).map(String);
+}
+
 function show(value: unknown): string {
   if (typeof value === 'string') return value;
   if (value === null || value === undefined) return 'done';
@@ -47,14 +57,14 @@ export function addFaultCommand(program: Command, output: CommandOutput, environ
     const result = await controlCall(path, request as ControlInput);
     output.out(options.json ? JSON.stringify(result) : show(result));
   };
-  const add = (usage: string, description: string, request: (...args: string[]) => unknown): Command => {
+  const add = (usage: string, description: string, request: (...args: (string | undefined)[]) => unknown): Command => {
     const command = fault
       .command(usage)
       .description(description)
       .option('--control <path>', 'control socket of the simulator (default: $TRUENAS_SIM_CONTROL)')
       .option('--json', 'print the answer as JSON');
     return command.action(async (...args: unknown[]) => {
-      await send(command, request(...args.slice(0, command.registeredArguments.length).map(String)));
+      await send(command, request(...given(args.slice(0, command.registeredArguments.length))));
     });
   };
   add('add <json>', 'add a fault, such as \'{"method":"iscsi.extent.create","fault":"cut-after","nth":2}\'', (json = '') => ({
@@ -68,6 +78,31 @@ export function addFaultCommand(program: Command, output: CommandOutput, environ
   add('reset-calls', 'start counting anew', () => ({ command: 'reset-calls' }));
   add('reset-rate-limit', 'forget the counted calls before login', () => ({ command: 'reset-rate-limit' }));
   add('sessions', 'who is logged in', () => ({ command: 'sessions' }));
+  add(
+    'pool-status <status> [detail]',
+    'make the pool DEGRADED, FAULTED, ONLINE, ..., with the sentence that TrueNAS shows',
+    (status, detail) => ({
+      command: 'pool-status',
+      status: status?.toUpperCase(),
+      ...(detail === undefined ? {} : { detail }),
+    }),
+  );
+  add('session-add <target> <initiator> [address]', 'log an initiator in to a target (memory blocks)', (target, initiator, address) => ({
+    command: 'session-add',
+    target,
+    initiator,
+    ...(address === undefined ? {} : { address }),
+  }));
+  add('session-remove <target> <initiator>', 'log it out again', (target, initiator) => ({ command: 'session-remove', target, initiator }));
+  add('zvol-busy <zvol> [on|off]', 'something on the array keeps a zvol open', (zvol, word) => ({
+    command: 'zvol-busy',
+    zvol,
+    busy: onOff(word),
+  }));
+  add('reload-fails [on|off]', 'reloading the iSCSI service fails (errno 202)', (word) => ({
+    command: 'reload-fails',
+    fails: onOff(word),
+  }));
   add('state', 'everything that the array holds', () => ({ command: 'state' }));
   add('revoke-key <id>', 'revoke an API key', (id = '') => ({ command: 'revoke-key', id: positive(id) }));
   add('create-key <username> <roles>', 'a key for a user with these roles, separated by commas', (username = '', roles = '') => ({

@@ -47,6 +47,27 @@ export function controlCommands(parts: ControlParts): (request: ControlRequest) 
         return null;
       case 'state':
         return Object.fromEntries(array.persistent.map((part) => [part.name, part.dump()]));
+      case 'pool-status':
+        array.controls.setPool(request.status, request.detail);
+        return null;
+      case 'session-add': {
+        const { target, initiator, address } = request;
+        if (array.controls.openSession({ target, initiator, address }) === null) {
+          throw new Error(`${target} does not admit ${initiator}: it needs a LUN, a group, memory blocks and a running service`);
+        }
+        return null;
+      }
+      case 'session-remove': {
+        const { target, initiator } = request;
+        if (array.controls.closeSessions(initiator, target) === 0) throw new Error(`no session of ${initiator} on ${target}`);
+        return null;
+      }
+      case 'zvol-busy':
+        array.controls.holdZvol(request.zvol, request.busy);
+        return null;
+      case 'reload-fails':
+        array.controls.setReloadFails(request.fails);
+        return null;
       case 'sessions':
         return sessions.callers().map((caller) => ({
           id: caller.session,

@@ -17,6 +17,54 @@ afterEach(async () => {
   for (const simulator of running.splice(0)) await simulator.stop();
 });
 
+describe('control commands change the array', () => {
+  it('sets the health of the pool, and refuses changes on a suspended one', async () => {
+    const simulator = await start();
+    const client = await TestingClient.open(simulator);
+    await client.login(simulator);
+    await simulator.command({ command: 'pool-status', status: 'DEGRADED' });
+    expect((await client.call('pool.query')).result).toMatchObject([{ status: 'DEGRADED', healthy: false, status_code: 'MISSING_DEV_R' }]);
+    expect((await client.call('pool.dataset.create', { name: 'tank/a' })).error).toBeUndefined();
+    await simulator.command({ command: 'pool-status', status: 'FAULTED', detail: 'gone' });
+    expect((await client.call('pool.query')).result).toMatchObject([{ status: 'FAULTED', status_detail: 'gone' }]);
+    const refused = await client.call('pool.dataset.create', { name: 'tank/b' });
+    expect(refused.error?.data?.reason).toBe('[EFAULT] Failed to create dataset: pool I/O is currently suspended');
+  });
+
+  it('logs initiators in and out where there is a LUN', async () => {
+    const simulator = await start();
+    const client = await TestingClient.open(simulator);
+    await client.login(simulator);
+    const login = { command: 'session-add', target: 'proxmox', initiator: 'iqn.1993-08.org.debian:01:a', address: '10.0.0.1' } as const;
+    await expect(simulator.command(login)).rejects.toThrow('does not admit');
+    await client.call('pool.dataset.create', { name: 'tank/proxmox/a', type: 'VOLUME', volsize: 1024 ** 3, sparse: true });
+    await client.call('iscsi.extent.create', { name: 'a', disk: 'zvol/tank/proxmox/a' });
+    await client.call('iscsi.targetextent.create', { target: 1, extent: 1 });
+    await simulator.command(login);
+    const { targetIqn } = simulator;
+    expect((await client.call('iscsi.global.sessions')).result).toMatchObject([{ target: targetIqn, initiator_addr: '10.0.0.1' }]);
+    const refused = await client.call('iscsi.targetextent.delete', 1);
+    expect(refused.error?.data?.reason).toBe(`[EFAULT] Associated target ${targetIqn ?? ''} is in use.`);
+    const logout = { command: 'session-remove', target: 'proxmox', initiator: login.initiator } as const;
+    await simulator.command(logout);
+    expect((await client.call('iscsi.global.sessions')).result).toEqual([]);
+    await expect(simulator.command(logout)).rejects.toThrow('no session');
+  });
+
+  it('keeps a zvol busy and lets the service fail to reload', async () => {
+    const simulator = await start();
+    const client = await TestingClient.open(simulator);
+    await client.login(simulator);
+    await client.call('pool.dataset.create', { name: 'tank/proxmox/a', type: 'VOLUME', volsize: 1024 ** 3, sparse: true });
+    await simulator.command({ command: 'zvol-busy', zvol: 'tank/proxmox/a', busy: true });
+    expect((await client.call('pool.dataset.delete', 'tank/proxmox/a')).error?.data?.reason).toContain('busy');
+    await simulator.command({ command: 'zvol-busy', zvol: 'tank/proxmox/a', busy: false });
+    expect((await client.call('pool.dataset.delete', 'tank/proxmox/a')).result).toBe(true);
+    await simulator.command({ command: 'reload-fails', fails: true });
+    expect((await client.call('iscsi.target.create', { name: 'other' })).error?.data?.error).toBe(202);
+  });
+});
+
 describe('JSON-RPC framing (truenas-api 2)', () => {
   it('words its refusals like TrueNAS', async () => {
     const simulator = await start();

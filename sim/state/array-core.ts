@@ -2,6 +2,7 @@ import { CallError, type SimRelease, type SimServices } from '../api/contract.ts
 import type { LunServer } from '../blocks/lun-server.ts';
 import { servedTargets, zvolOfPath } from './iscsi/exports.ts';
 import type { IscsiState } from './iscsi/iscsi-state.ts';
+import type { PoolState } from './pool-state.ts';
 import type { ServicesState } from './services-state.ts';
 import { Datasets } from './zfs/datasets.ts';
 import { PropertyReader } from './zfs/property-reader.ts';
@@ -12,6 +13,7 @@ import type { ZfsState } from './zfs/zfs-state.ts';
 export interface ArrayParts {
   readonly services: SimServices;
   readonly zfs: ZfsState;
+  readonly pool: PoolState;
   readonly iscsi: IscsiState;
   readonly serviceStates: ServicesState;
   readonly luns: LunServer;
@@ -27,6 +29,7 @@ export class ArrayCore {
   readonly release: SimRelease;
   readonly services: SimServices;
   readonly zfs: ZfsState;
+  readonly pool: PoolState;
   readonly space: SpaceAccounting;
   readonly datasets: Datasets;
   readonly snapshots: Snapshots;
@@ -50,6 +53,7 @@ export class ArrayCore {
     this.services = parts.services;
     this.release = parts.services.release;
     this.zfs = parts.zfs;
+    this.pool = parts.pool;
     this.space = new SpaceAccounting(parts.zfs);
     this.datasets = new Datasets(parts.zfs, this.space);
     this.snapshots = new Snapshots(parts.zfs, this.space, this.datasets);

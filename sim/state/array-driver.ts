@@ -1,6 +1,6 @@
-import type { ArrayOptions, CallContext, EventMessage, SimMethod, SimRelease } from '../api/contract.ts';
+import type { ArrayOptions, CallContext, EventMessage, SimArray, SimMethod, SimRelease } from '../api/contract.ts';
 import { ValidationErrors } from '../api/contract.ts';
-import { createArray, type ModelledArray } from './array.ts';
+import { createArray } from './array.ts';
 
 const GIB = 1_073_741_824;
 
@@ -17,7 +17,7 @@ export interface DriverOptions {
 
 /** Calls the models as the server does after its checks: parameters parsed by their models, defaults filled in. */
 export class ArrayDriver {
-  readonly array: ModelledArray;
+  readonly array: SimArray;
   readonly release: SimRelease;
   readonly events: EventMessage[] = [];
   readonly dirty = new Set<string>();

@@ -26,42 +26,30 @@ import { TgtDaemon } from '../blocks/tgt-daemon.ts';
 import { TgtLunServer } from '../blocks/tgt-lun-server.ts';
 import { ArrayCore } from './array-core.ts';
 import { IscsiState } from './iscsi/iscsi-state.ts';
+import { PoolState } from './pool-state.ts';
 import { ServicesState } from './services-state.ts';
 import { bytesOf } from './zfs/space.ts';
 import { ZfsState } from './zfs/zfs-state.ts';
 import { seed } from './seed.ts';
 
-/** What tests and the control socket can do to the array besides calling its API. */
-export interface ArrayControls {
-  /** Something on the array keeps a zvol open: destroying it is refused as busy. */
-  holdZvol(zvol: string, open: boolean): void;
-  /** For zvols made from now on: how many looks at the device node find nothing. */
-  setZvolDeviceLag(looks: number): void;
-  /** Reloading the target service fails (errno 202). */
-  setReloadFails(fails: boolean): void;
-  /** `memory` blocks only: an initiator logs in to a target (full IQN). Returns its logout, null when it is refused. */
-  openSession(session: { readonly initiator: string; readonly address: string; readonly target: string }): (() => void) | null;
-}
-
-export interface ModelledArray extends SimArray {
-  readonly controls: ArrayControls;
-}
-
 /** The models of one TrueNAS: datasets, snapshots, iSCSI, services. `services.release` decides how it behaves. */
-export function createArray(services: SimServices, options: ArrayOptions): ModelledArray {
+export function createArray(services: SimServices, options: ArrayOptions): SimArray {
   const { blocks, luns, memory, prepare } = storage(services, options);
+  const pool = new PoolState(() => services.changed('pool'));
   const zfs = new ZfsState({
     pool: options.pool.name,
     size: options.pool.size,
     blocks,
     now: () => services.now(),
     changed: () => services.changed('zfs'),
+    suspended: () => pool.suspended,
   });
   const iscsi = new IscsiState(() => services.changed('iscsi'));
   const serviceStates = new ServicesState(() => services.changed('services'));
   const core = new ArrayCore({
     services,
     zfs,
+    pool,
     iscsi,
     serviceStates,
     luns,
@@ -95,6 +83,7 @@ export function createArray(services: SimServices, options: ArrayOptions): Model
     methods,
     persistent: [
       { name: 'zfs', dump: () => zfs.dump(), load: (data) => zfs.load(data) },
+      { name: 'pool', dump: () => pool.dump(), load: (data) => pool.load(data) },
       { name: 'iscsi', dump: () => iscsi.dump(), load: (data) => iscsi.load(data) },
       { name: 'services', dump: () => serviceStates.dump(), load: (data) => serviceStates.load(data) },
       {
@@ -119,6 +108,7 @@ export function createArray(services: SimServices, options: ArrayOptions): Model
     },
     stop: () => luns.stop(),
     controls: {
+      setPool: (status, detail) => pool.set(status, detail),
       holdZvol: (zvol, open) => core.hold(zvol, open),
       setZvolDeviceLag: (looks) => {
         core.zvolDeviceLag = looks;
@@ -126,9 +116,15 @@ export function createArray(services: SimServices, options: ArrayOptions): Model
       setReloadFails: (fails) => {
         core.reloadFails = fails;
       },
-      openSession: (session) => memory?.openSession(session) ?? null,
+      openSession: (session) => memory?.openSession({ ...session, target: fullIqn(iscsi, session.target) }) ?? null,
+      closeSessions: (initiator, target) => memory?.closeSessions(initiator, fullIqn(iscsi, target)) ?? 0,
     },
   };
+}
+
+function fullIqn(iscsi: IscsiState, target: string): string {
+  const named = iscsi.targets.find((one) => one.name === target);
+  return named === undefined ? target : iscsi.iqn(named);
 }
 
 interface Storage {

@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { type Simulator, launchSimulator } from '../../sim/server/launch.ts';
+import { TestingClient } from '../../sim/server/testing-client.ts';
 import { type ArrayChange, type CreateZvol, RELEASES } from '../../src/core/array-port.ts';
 import { deadlineAfter } from '../../src/core/deadline.ts';
 import { OutcomeUnknownError, type StorageError } from '../../src/core/errors.ts';
@@ -209,6 +210,67 @@ describe.each(RELEASES)('ArrayPort on TrueNAS %s', { timeout: 120_000 }, (releas
     await array.deleteSnapshot(`${id}@one`, soon());
     expect(await codeOf(array.deleteSnapshot(`${id}@one`, soon()))).toBe('SNAPSHOT_MISSING');
     expect(await array.snapshots(id, soon())).toEqual([]);
+    await array.deleteZvol(id, soon());
+  });
+
+  it('reads the pool with its health', async () => {
+    expect(await array.pool('tank', soon())).toEqual({ name: 'tank', status: 'ONLINE', healthy: true, detail: null });
+    expect(await array.pool('other', soon())).toBeNull();
+    simulator.array.controls.setPool('DEGRADED', 'One disk is missing.');
+    expect(await array.pool('tank', soon())).toEqual({ name: 'tank', status: 'DEGRADED', healthy: false, detail: 'One disk is missing.' });
+    simulator.array.controls.setPool('FAULTED');
+    expect((await array.pool('tank', soon()))?.detail).toContain('insufficient replicas');
+    expect(await codeOf(array.createZvol(zvol(`${dataset}/vm-108-disk-0`), soon()))).not.toBe('no error');
+    simulator.array.controls.setPool('ONLINE');
+    expect(await array.zvols(dataset, soon())).toEqual([]);
+  });
+
+  it('reads who is logged in to the targets', async () => {
+    expect(await array.targetSessions(soon())).toEqual([]);
+    const [target] = await array.targets(soon());
+    const id = `${dataset}/vm-108-disk-0`;
+    await array.createZvol(zvol(id), soon());
+    const extent = await array.createExtent({ name: 'vm-108-disk-0', zvol: id, blocksize: 512, comment: '' }, soon());
+    const mapping = await array.createMapping(target?.id ?? 0, extent.id, null, soon());
+    const session = { target: target?.iqn ?? '', initiator: 'iqn.1993-08.org.debian:01:node1', address: '10.0.0.1' };
+    const logout = simulator.array.controls.openSession(session);
+    expect(await array.targetSessions(soon())).toEqual([session]);
+    expect(await codeOf(array.deleteMapping(mapping.id, soon()))).toBe('no error');
+    logout?.();
+    expect(await array.targetSessions(soon())).toEqual([]);
+    await array.deleteExtent(extent.id, soon());
+    await array.deleteZvol(id, soon());
+  });
+
+  it('reads the roles of the key', async () => {
+    expect(await array.roles(soon())).toContain('FULL_ADMIN');
+    const key = await simulator.createKey('narrow', ['DATASET_READ', 'SHARING_ISCSI_WRITE']);
+    const config = configOf(simulator, { apiUsername: 'narrow' });
+    const narrow = createArray({ config, apiKey: () => Promise.resolve(key), clock: systemClock, log: quiet });
+    const held = await narrow.roles(soon());
+    expect(held).toEqual(expect.arrayContaining(['DATASET_READ', 'SHARING_ISCSI_WRITE', 'SHARING_ISCSI_EXTENT_WRITE']));
+    expect(held).not.toContain('DATASET_WRITE');
+    await narrow.close();
+  });
+
+  it('reads which snapshots are held', async () => {
+    const id = `${dataset}/vm-109-disk-0`;
+    await array.createZvol(zvol(id), soon());
+    expect(await array.heldSnapshots(id, soon())).toEqual([]);
+    const kept = await array.createSnapshot(id, 'kept', soon());
+    await array.createSnapshot(id, 'free', soon());
+    expect(await array.heldSnapshots(id, soon())).toEqual([]);
+    const admin = await TestingClient.open(simulator);
+    await admin.login(simulator);
+    const namespace = release === '25.04' ? 'zfs.snapshot' : 'pool.snapshot';
+    expect((await admin.call(`${namespace}.hold`, kept.id, {})).error).toBeUndefined();
+    expect(await array.heldSnapshots(id, soon())).toEqual(['kept']);
+    expect(await codeOf(array.deleteSnapshot(kept.id, soon()))).not.toBe('no error');
+    expect((await admin.call(`${namespace}.release`, kept.id, {})).error).toBeUndefined();
+    expect(await array.heldSnapshots(id, soon())).toEqual([]);
+    admin.socket.close();
+    await array.deleteSnapshot(kept.id, soon());
+    await array.deleteSnapshot(`${id}@free`, soon());
     await array.deleteZvol(id, soon());
   });
 

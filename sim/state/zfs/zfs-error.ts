@@ -13,7 +13,8 @@ export type ZfsErrorCode =
   | 'not-a-clone'
   | 'invalid-name'
   | 'invalid-property'
-  | 'conflict';
+  | 'conflict'
+  | 'suspended';
 
 export class ZfsError extends Error {
   readonly code: ZfsErrorCode;

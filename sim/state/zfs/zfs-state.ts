@@ -24,6 +24,8 @@ export interface ZfsSettings {
   now(): number;
   /** Called after every change of the stored records. */
   changed(): void;
+  /** Whether the pool's I/O is suspended, so that nothing can be changed; default: never. */
+  suspended?(): boolean;
 }
 
 /**
@@ -69,9 +71,15 @@ export class ZfsState {
     });
   }
 
-  /** Runs `change` alone: ZFS commits one transaction group after the other, so no two changes see each other half done. */
+  /**
+   * Runs `change` alone: ZFS commits one transaction group after the other, so no two changes see each other half done.
+   * Errors: ZfsError suspended.
+   */
   transaction<T>(change: () => T | Promise<T>): Promise<T> {
-    const run = this.tail.then(change);
+    const run = this.tail.then(() => {
+      if (this.settings.suspended?.() === true) throw new ZfsError('suspended', 'pool I/O is currently suspended', [this.pool]);
+      return change();
+    });
     this.tail = run.then(
       () => undefined,
       () => undefined,
