@@ -6,7 +6,8 @@ import type { StorageSection } from '../config/storage-cfg.ts';
 import { storageParam, type StorageParam } from '../protocol/envelope.ts';
 import type { Result } from '../protocol/methods.ts';
 import type { StorageContext } from '../volumes/context.ts';
-import { type Check, inspect } from '../volumes/inspect.ts';
+import type { Check } from '../volumes/inspect/check.ts';
+import { inspect } from '../volumes/inspect/inspect.ts';
 import { listVolumes, storageStatus } from '../volumes/read-volumes.ts';
 
 /** ms per storage, so that one dead array never hides the others */

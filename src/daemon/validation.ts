@@ -3,7 +3,7 @@ import type { Deadline } from '../core/ports.ts';
 import { parseSection } from '../config/parse-section.ts';
 import type { ConfigFault } from '../config/storage-config.ts';
 import type { StorageContext } from '../volumes/context.ts';
-import { inspect } from '../volumes/inspect.ts';
+import { inspect } from '../volumes/inspect/inspect.ts';
 
 /**
  * Checks a storage against its array before storage.cfg is written; changes nothing. Returns warnings.
@@ -16,7 +16,8 @@ export async function validationFaults(context: StorageContext, deadline: Deadli
   const errors: ConfigFault[] = [];
   for (const check of checks) {
     if (check.state === 'ok') continue;
-    const severity = check.state === 'critical' ? 'error' : 'warning';
+    // Where no setting is to blame, no other setting would help: a conflict on the array must not forbid `pvesm set`.
+    const severity = check.state === 'critical' && check.setting !== undefined ? 'error' : 'warning';
     const fault: ConfigFault = {
       setting: check.setting ?? check.name,
       severity,

@@ -1,4 +1,4 @@
-import type { ArrayChange, ArrayPort, DatasetInfo, Extent, Mapping, Portal, Target, Zvol } from '../core/array-port.ts';
+import type { ArrayChange, ArrayPort, DatasetInfo, Extent, Mapping, Pool, Portal, Target, Zvol } from '../core/array-port.ts';
 import { withDeadline } from '../core/deadline.ts';
 import { StorageError } from '../core/errors.ts';
 import type { Clock, Deadline, Log } from '../core/ports.ts';
@@ -37,6 +37,7 @@ export class Inventory {
   readonly #pending = new Map<string, () => void>();
   /** Snapshots that are known to exist, by zvol: a hint only, never proof of absence. */
   readonly #snapshotHints = new Map<string, Set<string>>();
+  readonly #pools = new Map<string, Pool>();
   #service: boolean | null = null;
   #closed = false;
 
@@ -109,6 +110,19 @@ export class Inventory {
   async refreshService(deadline: Deadline): Promise<boolean> {
     this.#service = await this.#array.serviceRunning('iscsitarget', deadline);
     return this.#service;
+  }
+
+  /** The pool that a dataset lies on, as last read; null: not known. */
+  poolOf(dataset: string): Pool | null {
+    return this.#pools.get(poolName(dataset)) ?? null;
+  }
+
+  /** Reads a pool; null: positively not there. */
+  async refreshPool(name: string, deadline: Deadline): Promise<Pool | null> {
+    const pool = await this.#array.pool(name, deadline);
+    if (pool === null) this.#pools.delete(name);
+    else this.#pools.set(name, pool);
+    return pool;
   }
 
   /** Reads the dataset. Errors: DATASET_MISSING. */
@@ -266,6 +280,11 @@ export class Inventory {
       if (!this.#closed) this.#log.warn(`inventory: ${what} failed`, { error: error instanceof Error ? error.message : String(error) });
     });
   }
+}
+
+/** The first part of a dataset's name. */
+export function poolName(dataset: string): string {
+  return dataset.split('/', 1)[0] ?? dataset;
 }
 
 function parentOf(dataset: string): string {

@@ -3,7 +3,7 @@ import { FakeHost } from '../host/testing/fake-host.ts';
 import { StorageError } from '../core/errors.ts';
 import { allocate } from './allocate.ts';
 import { attach, detach } from './attach.ts';
-import { inspect } from './inspect.ts';
+import { inspect } from './inspect/inspect.ts';
 import { listVolumes, storageStatus, volumeSize } from './read-volumes.ts';
 import { resize } from './resize.ts';
 import { createSnapshot, deleteSnapshot, rollback, rollbackBlockers } from './snapshots.ts';
