@@ -58,6 +58,7 @@ export const METRICS = {
   pve_truenas_lun_conflicts_total: counter('LUN numbers that another node took at the same time', 'storage'),
   pve_truenas_device_wait_seconds: histogram('Time until a device of a volume was verified on this node', OPERATION_BUCKETS, 'storage'),
   pve_truenas_journal_entries: gauge('Operations in the journal: under way, or left open and being settled'),
+  pve_truenas_journal_oldest_seconds: gauge('Age of the oldest operation in the journal; 0 when it is empty'),
   // what the array holds
   pve_truenas_storage_state: gauge('1 for the state that the storage is in: healthy, degraded or down', 'storage', 'state'),
   pve_truenas_dataset_available_bytes: gauge('Space available to the dataset of the storage', 'storage', 'dataset'),
@@ -72,6 +73,12 @@ export const METRICS = {
   pve_truenas_orphans: gauge('Orphans found at the last look, by kind', 'storage', 'kind'),
   pve_truenas_orphans_checked_timestamp_seconds: gauge('Unix time of the last complete look for orphans', 'storage'),
   // this program
+  pve_truenas_event_loop_busy_ratio: gauge(
+    'Share of the time since the last look in which the daemon was at work; near 1 it is overloaded',
+  ),
+  process_cpu_seconds_total: counter('Processor time that the daemon used'),
+  process_resident_memory_bytes: gauge('Memory of the daemon'),
+  process_start_time_seconds: gauge('Unix time at which the daemon was started'),
   pve_truenas_build_info: gauge('Always 1; the version and the node are the labels', 'version', 'node'),
 } as const;
 

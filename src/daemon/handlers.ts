@@ -1,7 +1,9 @@
 import { withDeadline } from '../core/deadline.ts';
 import { StorageError } from '../core/errors.ts';
 import type { Clock, Deadline } from '../core/ports.ts';
+import type { MetricSnapshot } from '../observe/metrics.ts';
 import { OLDEST_PROTOCOL_VERSION, PROTOCOL_VERSION, type StorageParam } from '../protocol/envelope.ts';
+import type { Result } from '../protocol/methods.ts';
 import { allocate } from '../volumes/allocate.ts';
 import { attach, detach } from '../volumes/attach.ts';
 import type { StorageContext } from '../volumes/context.ts';
@@ -10,6 +12,7 @@ import { knownLun } from '../volumes/lookup.ts';
 import { listVolumes, storageStatus, volumePath, volumeSize } from '../volumes/read-volumes.ts';
 import { resize } from '../volumes/resize.ts';
 import { createSnapshot, deleteSnapshot, listSnapshots, rollback, rollbackBlockers } from '../volumes/snapshots.ts';
+import type { MetricsSource } from './collect-metrics.ts';
 import type { Overview } from './overview.ts';
 import type { Handlers } from './rpc.ts';
 import { validationFaults } from './validation.ts';
@@ -21,6 +24,7 @@ export interface HandlerOptions {
   readonly resolve: (storage: StorageParam) => Promise<StorageContext>;
   readonly forget: (id: string) => Promise<void>;
   readonly overview: Overview;
+  readonly metrics: MetricsSource;
   readonly version: string;
   readonly node: string;
   readonly clock: Clock;
@@ -28,7 +32,7 @@ export interface HandlerOptions {
 
 /** Binds every method of the socket to its use case. */
 export function createHandlers(options: HandlerOptions): Handlers {
-  const { resolve, forget, overview, clock } = options;
+  const { resolve, forget, overview, metrics, clock } = options;
   const started = clock.monotonic();
   const on = async <T>(storage: StorageParam, work: (context: StorageContext) => Promise<T>): Promise<T> => work(await resolve(storage));
   const brief = <T>(deadline: Deadline, what: string, work: (own: Deadline) => Promise<T>): Promise<T> =>
@@ -136,5 +140,14 @@ export function createHandlers(options: HandlerOptions): Handlers {
     'overview.status': ({ storage_id }, deadline) => overview.status(storage_id, deadline),
     'overview.list': ({ storage_id, vmid }, deadline) => overview.list(storage_id, vmid, deadline),
     'overview.health': ({ storage_id }, deadline) => overview.health(storage_id, deadline),
+    'overview.metrics': async () => ({ metrics: (await metrics.snapshot()).map(metricRow) }),
+    'overview.exposition': async ({ format }) => ({ text: await metrics.text(format) }),
   };
+}
+
+/** Without the half that the type of the metric does not have. */
+function metricRow({ values, distributions, ...row }: MetricSnapshot): Result<'overview.metrics'>['metrics'][number] {
+  return row.type === 'histogram'
+    ? { ...row, type: row.type, distributions: [...distributions] }
+    : { ...row, type: row.type, values: [...values] };
 }

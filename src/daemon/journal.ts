@@ -30,6 +30,8 @@ const operation = z.object({
 export class FileJournal implements Journal {
   readonly #directory: string;
   readonly #log: Log;
+  /** When each entry was begun (ms since the epoch), by id. */
+  readonly #begun = new Map<string, number>();
   /** Told of operations that their caller left open. */
   onLeft: (operation: OpenOperation) => void = () => undefined;
 
@@ -54,6 +56,7 @@ export class FileJournal implements Journal {
       await file.close();
     }
     await rename(temporary, path);
+    this.#begun.set(entry.id, entry.begun);
     await this.#syncDirectory();
   }
 
@@ -63,6 +66,7 @@ export class FileJournal implements Journal {
     } catch (error) {
       if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error;
     }
+    this.#begun.delete(id);
     await this.#syncDirectory();
   }
 
@@ -74,12 +78,18 @@ export class FileJournal implements Journal {
       try {
         const parsed = operation.parse(JSON.parse(await readFile(join(this.#directory, name), 'utf8')));
         const { target, was, ...rest } = parsed;
+        this.#begun.set(rest.id, rest.begun);
         found.push({ ...rest, ...(target === undefined ? {} : { target }), ...(was === undefined ? {} : { was }) });
       } catch (error) {
         this.#log.error('a journal entry cannot be read and is left as it is', { file: join(this.#directory, name), error: String(error) });
       }
     }
     return found;
+  }
+
+  /** Entries that this process knows of, and when the oldest was begun (ms since the epoch; null: there is none). */
+  get summary(): { readonly entries: number; readonly oldest: number | null } {
+    return { entries: this.#begun.size, oldest: this.#begun.size === 0 ? null : Math.min(...this.#begun.values()) };
   }
 
   leave(operation: OpenOperation): void {

@@ -2,18 +2,21 @@ import { hostname } from 'node:os';
 import { Command, Option } from 'commander';
 import { systemClock } from '../core/system-clock.ts';
 import { withDeadline } from '../core/deadline.ts';
-import { NO_METER } from '../core/metrics.ts';
 import type { Clock, Log } from '../core/ports.ts';
 import { createHost } from '../host/host.ts';
 import { createLog, LOG_LEVELS, type LogFormat, type LogLevel } from '../observe/log.ts';
+import { PromMeter } from '../observe/metrics.ts';
+import { createProcessMetrics } from '../observe/process-metrics.ts';
 import { DEFAULT_SOCKET } from '../protocol/envelope.ts';
+import { metricsSource } from './collect-metrics.ts';
 import { createHandlers } from './handlers.ts';
 import { FileJournal } from './journal.ts';
 import { LineServer } from './line-server.ts';
+import { loopbackAddress, serveMetrics } from './metrics-listeners.ts';
 import { Overview } from './overview.ts';
 import { createRpc, overlongAnswer } from './rpc.ts';
 import { Settler } from './settle.ts';
-import { activatedSocket, clearSocketPath, protectSocket } from './socket.ts';
+import { activatedSocket, clearSocketPath, listenPrivately } from './socket.ts';
 import { Storages } from './storages.ts';
 import { VERSION } from '../core/version.ts';
 
@@ -27,6 +30,9 @@ interface Options {
   readonly node: string;
   readonly logLevel: LogLevel;
   readonly logFormat: LogFormat;
+  /** Path; true: metrics.sock in the run directory; false: none. */
+  readonly metricsSocket: string | boolean;
+  readonly metricsListen?: { readonly host: string; readonly port: number };
 }
 
 /** ms that calls under way get to finish after SIGTERM; then they are taken back. systemd's own limit is 90 s. */
@@ -37,11 +43,12 @@ const TAKE_BACK_MS = 50_000;
 async function serve(options: Options): Promise<number> {
   const clock = systemClock;
   const log = createLog(options.logLevel, options.logFormat, (line) => void process.stdout.write(line));
+  const meter = new PromMeter();
   const fd = activatedSocket(process.env, process.pid);
   if (fd === null) await clearSocketPath(options.socket);
 
   const journal = await FileJournal.open(`${options.stateDir}/journal`, log);
-  const hosts = createHost({ clock, log, meter: NO_METER, linkBase: options.linkDir, runDir: options.runDir });
+  const hosts = createHost({ clock, log, meter, linkBase: options.linkDir, runDir: options.runDir });
   const storages = new Storages({
     storageCfg: options.storageCfg,
     privDir: options.privDir,
@@ -50,7 +57,7 @@ async function serve(options: Options): Promise<number> {
     journal,
     clock,
     log,
-    meter: NO_METER,
+    meter,
   });
   const settler = new Settler({ journal, resolve: (param) => storages.resolve(param), clock, log });
   journal.onLeft = (operation) => settler.take(operation);
@@ -63,20 +70,37 @@ async function serve(options: Options): Promise<number> {
     version: VERSION,
     clock,
   });
-  const handlers = createHandlers({
-    resolve: (param) => storages.resolve(param),
-    forget: (id) => storages.forget(id),
-    overview,
+  const metrics = metricsSource({
+    meter,
+    configured: () => storages.configured(),
+    known: () => storages.known(),
+    journal,
+    processMetrics: createProcessMetrics(meter),
     version: VERSION,
     node: options.node,
     clock,
   });
-  const server = new LineServer(createRpc(handlers, clock, log), overlongAnswer, clock, log);
+  const handlers = createHandlers({
+    resolve: (param) => storages.resolve(param),
+    forget: (id) => storages.forget(id),
+    overview,
+    metrics,
+    version: VERSION,
+    node: options.node,
+    clock,
+  });
+  const server = new LineServer(createRpc(handlers, clock, log, meter), overlongAnswer, clock, log);
   const stopped = stopSignal();
-  const mask = process.umask(0o177); // the socket is never open to others, not even before the chmod
-  await server.listen(fd === null ? { path: options.socket } : { fd });
-  process.umask(mask);
-  if (fd === null) await protectSocket(options.socket);
+  if (fd === null) await listenPrivately(options.socket, () => server.listen({ path: options.socket }));
+  else await server.listen({ fd });
+  const endMetrics = await serveMetrics({
+    socket:
+      options.metricsSocket === false ? null : options.metricsSocket === true ? `${options.runDir}/metrics.sock` : options.metricsSocket,
+    loopback: options.metricsListen ?? null,
+    text: (exposition) => metrics.text(exposition),
+    clock,
+    log,
+  });
   log.info('ready', { version: VERSION, socket: fd === null ? options.socket : 'from systemd', node: options.node });
   warmUp(overview, clock, log);
 
@@ -85,6 +109,7 @@ async function serve(options: Options): Promise<number> {
   await drain(server, clock, log);
   await settler.stop();
   await storages.close();
+  await endMetrics();
   log.info('stopped');
   return 0;
 }
@@ -132,9 +157,17 @@ const program = new Command('pve-truenasd')
   .option('--storage-cfg <file>', "PVE's storage configuration", '/etc/pve/storage.cfg')
   .option('--priv-dir <dir>', 'directory with <storage>.api_key and <storage>.chap_password', '/etc/pve/priv/storage')
   .option('--state-dir <dir>', 'journal of operations that are under way', '/var/lib/pve-truenas')
-  .option('--run-dir <dir>', 'records of volumes that QEMU opens itself', '/run/pve-truenas')
+  .option('--run-dir <dir>', 'records of volumes that QEMU opens itself, and the socket with the metrics', '/run/pve-truenas')
   .option('--link-dir <dir>', 'links to the attached devices', '/dev/pve-truenas')
   .option('--node <name>', 'name of this node', hostname().split('.')[0] ?? 'localhost')
+  .option('--metrics-socket <path>', 'Unix socket with OpenMetrics (default: metrics.sock in the run directory)')
+  .option('--no-metrics-socket', 'no metrics on a Unix socket')
+  .addOption(
+    new Option(
+      '--metrics-listen <address>',
+      'also serve them on 127.0.0.1:PORT or [::1]:PORT; readable by every user of this node',
+    ).argParser(loopbackAddress),
+  )
   .addOption(new Option('--log-level <level>', 'least severe message to log').choices([...LOG_LEVELS]).default('info'))
   .addOption(
     new Option('--log-format <format>', 'journal: level prefix for systemd; text: for a terminal')

@@ -2,6 +2,7 @@ import { createJSONRPCErrorResponse, isJSONRPCID, type JSONRPCID, JSONRPCServer 
 import { z } from 'zod';
 import { asStorageError, StorageError } from '../core/errors.ts';
 import { deadlineAfter } from '../core/deadline.ts';
+import type { Meter } from '../core/metrics.ts';
 import type { Clock, Deadline, Log } from '../core/ports.ts';
 import { DEADLINE_RANGE, type ErrorData, OLDEST_PROTOCOL_VERSION, PROTOCOL_VERSION, RPC_CODES } from '../protocol/envelope.ts';
 import { METHODS, type MethodName, type Params, type Result } from '../protocol/methods.ts';
@@ -21,9 +22,14 @@ const versionParam = z.object({ protocol: z.int() }).loose();
 
 /**
  * JSON-RPC 2.0 over lines: parses each call by its schema, gives it its deadline, turns failures into errors with code,
- * causes and hints. The text of an unexpected failure stays in the log.
+ * causes and hints, and counts them. The text of an unexpected failure stays in the log.
  */
-export function createRpc(handlers: Handlers, clock: Clock, log: Log): (line: string, signal: AbortSignal) => Promise<string | null> {
+export function createRpc(
+  handlers: Handlers,
+  clock: Clock,
+  log: Log,
+  meter: Meter,
+): (line: string, signal: AbortSignal) => Promise<string | null> {
   const server = new JSONRPCServer<CallEnvironment>({ errorListener: () => undefined });
   server.mapErrorToJSONRPCErrorResponse = (id, error) => errorResponse(id, asStorageError(error));
   for (const name of Object.keys(METHODS) as MethodName[]) {
@@ -32,16 +38,23 @@ export function createRpc(handlers: Handlers, clock: Clock, log: Log): (line: st
 
   async function call(name: MethodName, handler: Handler<MethodName>, raw: unknown, signal: AbortSignal): Promise<unknown> {
     const started = clock.monotonic();
+    let storage = ''; // stays empty for calls about none, and for those that cannot be read
+    const measure = (outcome: string): void => {
+      meter.count('pve_truenas_operations_total', { storage, operation: name, outcome });
+      meter.observe('pve_truenas_operation_duration_seconds', { storage, operation: name }, (clock.monotonic() - started) / 1000);
+    };
     try {
       assertProtocol(raw);
       const parsed = METHODS[name].params.safeParse(raw);
       if (!parsed.success) throw new StorageError('BAD_REQUEST', `${name}: ${z.prettifyError(parsed.error)}`);
       const params = parsed.data as Params<MethodName>;
+      if ('storage' in params) storage = params.storage.id;
       const asked = params.deadline_ms ?? DEADLINE_RANGE.default;
       const span = Math.max(asked - Math.min(MARGIN_MS, asked / 4), 50);
       const deadline = deadlineAfter(clock, span, name, signal);
       try {
         const result = await handler(params, deadline);
+        measure('ok');
         log.debug('call', { method: name, ms: Math.round(clock.monotonic() - started) });
         return result;
       } finally {
@@ -49,6 +62,7 @@ export function createRpc(handlers: Handlers, clock: Clock, log: Log): (line: st
       }
     } catch (thrown) {
       const error = asStorageError(thrown);
+      measure(error.code);
       const fields = { method: name, code: error.code, error: error.message, ms: Math.round(clock.monotonic() - started) };
       if (error.kind === 'bug') log.error('call failed', { ...fields, stack: thrown instanceof Error ? thrown.stack : undefined });
       else log.info('call failed', fields);

@@ -1,4 +1,4 @@
-import { chmod, mkdir, unlink } from 'node:fs/promises';
+import { chmod, lstat, mkdir, unlink } from 'node:fs/promises';
 import { connect } from 'node:net';
 import { dirname } from 'node:path';
 
@@ -16,17 +16,26 @@ export function activatedSocket(env: Readonly<Record<string, string | undefined>
 
 /**
  * Makes the way free for a socket at `path`: its directory is there, and what an earlier daemon left is removed.
- * Throws when another daemon answers at it.
+ * Throws when another daemon answers at it, or what is there is no socket.
  */
 export async function clearSocketPath(path: string): Promise<void> {
   await mkdir(dirname(path), { recursive: true, mode: 0o700 });
   const state = await probe(path);
   if (state === 'answers') throw new Error(`another daemon is already listening on ${path}`);
-  if (state === 'stale') await unlink(path);
+  if (state === 'absent') return;
+  // A path that was mistyped must not cost a file: to connect(2) that looks like a dead socket.
+  if (!(await lstat(path)).isSocket()) throw new Error(`${path} is there and is no socket`);
+  await unlink(path);
 }
 
-/** Only root may speak to the daemon. */
-export async function protectSocket(path: string): Promise<void> {
+/** Listens so that only root may connect (0600): the socket is never open to others, not even before the chmod. */
+export async function listenPrivately(path: string, listen: () => Promise<void>): Promise<void> {
+  const mask = process.umask(0o177);
+  try {
+    await listen();
+  } finally {
+    process.umask(mask);
+  }
   await chmod(path, 0o600);
 }
 

@@ -46,6 +46,8 @@ export class Storages {
   readonly #options: StoragesOptions;
   readonly #arrays = new Map<string, ArrayEntry>();
   readonly #keyOfStorage = new Map<string, string>();
+  /** What each storage was when it was last asked for. */
+  readonly #known = new Map<string, StorageContext>();
   readonly #locks = new KeyedLock();
   readonly #reservedNames = new Set<string>();
 
@@ -69,7 +71,7 @@ export class Storages {
     const entry = this.#arrayFor(config, apiKey);
     this.#use(param.id, entry);
     const { hosts, journal, clock, log, meter, node } = this.#options;
-    return {
+    const context: StorageContext = {
       config,
       section: param.config,
       array: entry.array,
@@ -93,6 +95,13 @@ export class Storages {
       newOwner: randomUUID,
       probePortal,
     };
+    this.#known.set(param.id, context);
+    return context;
+  }
+
+  /** The storages that were asked for and not forgotten, as they were then; asks nobody. */
+  known(): readonly StorageContext[] {
+    return [...this.#known.values()];
   }
 
   /** Forgets a storage; the session of its array ends when no other storage uses it. */
@@ -100,6 +109,7 @@ export class Storages {
     const key = this.#keyOfStorage.get(id);
     if (key === undefined) return;
     this.#keyOfStorage.delete(id);
+    this.#known.delete(id);
     const entry = this.#arrays.get(key);
     entry?.users.delete(id);
     if (entry !== undefined && entry.users.size === 0) await this.#drop(entry);

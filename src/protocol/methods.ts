@@ -28,6 +28,28 @@ const healthCheck = z.object({
   cure: z.string().optional(),
 });
 
+const labels = z.record(z.string(), z.string());
+const described = { name: z.string(), help: z.string() };
+const metric = z.discriminatedUnion('type', [
+  z.object({ ...described, type: z.enum(['counter', 'gauge']), values: z.array(z.object({ labels, value: z.number() })) }),
+  z.object({
+    ...described,
+    type: z.literal('histogram'),
+    distributions: z.array(
+      z.object({
+        labels,
+        count: z.int().min(0),
+        /** in the unit of the name, as are mean and quantiles; these are null when nothing was measured */
+        sum: z.number(),
+        mean: z.number().nullable(),
+        /** estimates from the buckets; what lies above the largest bound is told as that bound */
+        p50: z.number().nullable(),
+        p95: z.number().nullable(),
+      }),
+    ),
+  }),
+]);
+
 function method<P extends z.ZodType, R extends z.ZodType>(params: P, result: R): { params: P; result: R } {
   return { params, result };
 }
@@ -134,6 +156,14 @@ export const METHODS = {
       daemon: z.object({ version: z.string(), open_operations: z.int() }),
       storages: z.array(z.object({ id: z.string(), state: z.enum(['ok', 'warning', 'critical']), checks: z.array(healthCheck) })),
     }),
+  ),
+
+  /** What the daemon counted since its start, and how things are now; asks no array. docs/reference/metrics.md says what each is. */
+  'overview.metrics': method(z.strictObject(commonParams), z.object({ metrics: z.array(metric) })),
+  /** The same as text: OpenMetrics 1.0, or the text format of Prometheus. */
+  'overview.exposition': method(
+    z.strictObject({ ...commonParams, format: z.enum(['openmetrics', 'prometheus']) }),
+    z.object({ text: z.string() }),
   ),
 } as const;
 

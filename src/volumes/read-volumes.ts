@@ -26,6 +26,11 @@ export interface ListFilter {
 /** All volumes of a storage, from the inventory. Fails when the array cannot be asked, never lists less (law 3, F-013). */
 export async function listVolumes(context: StorageContext, filter: ListFilter, deadline: Deadline): Promise<readonly ListedVolume[]> {
   await context.inventory.ready(context.config.dataset, deadline);
+  return knownVolumes(context, filter);
+}
+
+/** As listVolumes, from what the inventory holds now: it is up to the caller to know that this is complete. Errors: TARGET_MISSING. */
+export function knownVolumes(context: StorageContext, filter: ListFilter): readonly ListedVolume[] {
   const index = exportIndex(context);
   const wanted = filter.volumes === undefined ? null : new Set(filter.volumes);
   const prefix = `${context.config.dataset}/`;

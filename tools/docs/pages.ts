@@ -1,5 +1,6 @@
 import { cliPage } from './cli-page.ts';
 import { errorsPage } from './errors-page.ts';
+import { metricsPage } from './metrics-page.ts';
 import { settingsPage } from './settings-page.ts';
 
 export interface Page {
@@ -13,4 +14,5 @@ export const PAGES: readonly Page[] = [
   { path: 'docs/reference/settings.md', make: settingsPage },
   { path: 'docs/reference/errors.md', make: errorsPage },
   { path: 'docs/reference/cli.md', make: cliPage },
+  { path: 'docs/reference/metrics.md', make: metricsPage },
 ];

@@ -3,6 +3,7 @@ import type { AttachedDevice, HostPort, LunSpec, PortalAddress } from '../../cor
 import { KeyedLock } from '../../core/keyed-lock.ts';
 import type { Deadline } from '../../core/ports.ts';
 import { portalText } from '../addresses.ts';
+import { measured } from '../device-wait.ts';
 import type { HostContext } from '../host-context.ts';
 import { assertLunSpec, type VolumeRef, volumeKey } from '../volume-ref.ts';
 import { waitFor } from '../waiting.ts';
@@ -53,7 +54,7 @@ export class QemuDirect implements HostPort {
     assertLunSpec(spec);
     refuseChap(spec);
     return this.#exclusive(spec, deadline, async () => {
-      const url = await this.#verified(spec, false, deadline);
+      const url = await measured(this.#context, spec, () => this.#verified(spec, false, deadline));
       await this.#context.files.link(this.recordPath(spec), url);
       return { path: url, device: url };
     });

@@ -3,6 +3,7 @@ import type { AttachedDevice, HostPort, LunSpec } from '../../core/host-port.ts'
 import { KeyedLock } from '../../core/keyed-lock.ts';
 import type { Deadline } from '../../core/ports.ts';
 import { portalText } from '../addresses.ts';
+import { measured } from '../device-wait.ts';
 import { assertLunSpec, naaDigits, type VolumeRef, volumeKey } from '../volume-ref.ts';
 import { throwIfCancelled, waitFor, within } from '../waiting.ts';
 import { identityName, linkPath, mapName, naaOfLink } from './device-link.ts';
@@ -44,34 +45,7 @@ export class KernelInitiator implements HostPort {
 
   async attach(spec: LunSpec, deadline: Deadline): Promise<AttachedDevice> {
     assertLunSpec(spec);
-    return this.#exclusive(spec, deadline, async () => {
-      const sessions = await this.#login.ensureSessions(spec, deadline);
-      const blocks = await this.#verifiedPaths(spec, sessions, deadline);
-      const naa = naaDigits(spec.naa);
-      // A map that multipathd made of these paths by itself has claimed them: then it is the device, asked for or not.
-      const wanted = spec.multipath || (await findMap(this.#context.files, naa)) !== null;
-      const link = this.path(spec);
-      if (wanted) {
-        const map = await ensureMap(this.#context, naa, blocks, deadline);
-        await this.#verifyMap(spec, map, blocks, deadline);
-        await this.#context.files.link(link, mapName(map));
-        return { path: link, device: `/dev/${map.block}` };
-      }
-      const named = await identityName(this.#context, naa, blocks, deadline);
-      if (named === undefined) {
-        throwIfCancelled(deadline);
-        throw new StorageError(
-          'DEVICE_MISSING',
-          `udev made no name below /dev/disk/by-id for ${blocks.map((block) => `/dev/${block}`).join(', ')}`,
-          {
-            causes: ['udev is busy or stopped'],
-            hints: ['systemctl status systemd-udevd', `udevadm info /dev/${blocks[0] ?? ''}`],
-          },
-        );
-      }
-      await this.#context.files.link(link, named.name);
-      return { path: link, device: `/dev/${named.block}` };
-    });
+    return this.#exclusive(spec, deadline, () => measured(this.#context, spec, () => this.#attach(spec, deadline)));
   }
 
   async detach(volume: VolumeRef, deadline: Deadline): Promise<void> {
@@ -128,6 +102,35 @@ export class KernelInitiator implements HostPort {
         found.add(holder);
     }
     return [...found];
+  }
+
+  async #attach(spec: LunSpec, deadline: Deadline): Promise<AttachedDevice> {
+    const sessions = await this.#login.ensureSessions(spec, deadline);
+    const blocks = await this.#verifiedPaths(spec, sessions, deadline);
+    const naa = naaDigits(spec.naa);
+    // A map that multipathd made of these paths by itself has claimed them: then it is the device, asked for or not.
+    const wanted = spec.multipath || (await findMap(this.#context.files, naa)) !== null;
+    const link = this.path(spec);
+    if (wanted) {
+      const map = await ensureMap(this.#context, naa, blocks, deadline);
+      await this.#verifyMap(spec, map, blocks, deadline);
+      await this.#context.files.link(link, mapName(map));
+      return { path: link, device: `/dev/${map.block}` };
+    }
+    const named = await identityName(this.#context, naa, blocks, deadline);
+    if (named === undefined) {
+      throwIfCancelled(deadline);
+      throw new StorageError(
+        'DEVICE_MISSING',
+        `udev made no name below /dev/disk/by-id for ${blocks.map((block) => `/dev/${block}`).join(', ')}`,
+        {
+          causes: ['udev is busy or stopped'],
+          hints: ['systemctl status systemd-udevd', `udevadm info /dev/${blocks[0] ?? ''}`],
+        },
+      );
+    }
+    await this.#context.files.link(link, named.name);
+    return { path: link, device: `/dev/${named.block}` };
   }
 
   #exclusive<T>(volume: VolumeRef, deadline: Deadline, work: () => Promise<T>): Promise<T> {
