@@ -193,6 +193,8 @@ export interface ArrayPort {
   ping(deadline: Deadline): Promise<void>;
   /** The dataset, or null when the array positively says that it is absent. */
   dataset(id: string, deadline: Deadline): Promise<DatasetInfo | null>;
+  /** Those of the datasets that are there, in ONE call and in any order. */
+  datasets(ids: readonly string[], deadline: Deadline): Promise<readonly DatasetInfo[]>;
   /** All zvols directly below `dataset`. */
   zvols(dataset: string, deadline: Deadline): Promise<readonly Zvol[]>;
   zvol(id: string, deadline: Deadline): Promise<Zvol | null>;

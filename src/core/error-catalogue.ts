@@ -148,6 +148,28 @@ export const ERROR_CATALOGUE = {
   NO_FREE_NAME: entry('conflict', 'No free disk name is left for this guest'),
   LUN_EXHAUSTED: entry('conflict', 'No free LUN number is left on the target'),
   LUN_CONFLICT: entry('conflict', 'Another volume took the LUN number'),
+  EXTENT_FAILED: entry(
+    'refused',
+    'TrueNAS made no iSCSI extent of the volume',
+    [
+      'the iSCSI service is not running',
+      'the zvol was made, but its device is not there yet',
+      'the API key lacks the role SHARING_ISCSI_EXTENT_WRITE',
+      'the extent name is taken already',
+    ],
+    [
+      'TrueNAS: System > Services > iSCSI: running, and Start Automatically set',
+      'TrueNAS: Shares > Block (iSCSI) Shares Targets > Extents',
+      'TrueNAS: Credentials > Groups > Privileges',
+      'on TrueNAS: /var/log/middlewared.log',
+    ],
+  ),
+  PREFLIGHT_FAILED: entry(
+    'refused',
+    'Several checks before an operation failed; nothing was changed',
+    ['each line of the message names a check and what is wrong'],
+    ['pve-truenas preflight STORAGE --size SIZE', 'pve-truenas health STORAGE'],
+  ),
   EXPORT_MISSING: entry(
     'not-found',
     'The volume is not exported: it has no extent or no LUN on the target',

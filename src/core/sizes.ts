@@ -41,3 +41,40 @@ export function formatBytes(bytes: number): string {
   }
   return `${bytes} B`;
 }
+
+/**
+ * `10737418240` as `10.00 GB`: base 1024 under the names that PVE and its users give the units. For texts that are held
+ * against sizes in PVE; `formatBytes` is for everything else.
+ */
+export function formatSize(bytes: number): string {
+  for (const [unit, name] of [
+    [TIB, 'TB'],
+    [GIB, 'GB'],
+    [MIB, 'MB'],
+    [KIB, 'KB'],
+  ] as const) {
+    if (Math.abs(bytes) >= unit) return `${(bytes / unit).toFixed(2)} ${name}`;
+  }
+  return `${bytes} B`;
+}
+
+const SIZE = /^([0-9]{1,15}(?:\.[0-9]{1,9})?) ?([KMGT])(?:i?B)?$/i;
+const UNITS: Readonly<Record<string, number>> = { K: KIB, M: MIB, G: GIB, T: TIB };
+
+/**
+ * `100G`, `1.5T`, `512 MiB` as bytes: base 1024, fractions count, rounded up to whole KiB as PVE's sizes are.
+ * A bare number is refused: it is kilobytes to `pvesm alloc` and bytes to `qm resize`. Errors: SIZE_INVALID.
+ */
+export function parseSize(text: string): number {
+  const match = SIZE.exec(text.trim());
+  const number = Number(match?.[1]);
+  const unit = UNITS[match?.[2]?.toUpperCase() ?? ''];
+  if (match === null || unit === undefined || !(number > 0)) {
+    throw new StorageError('SIZE_INVALID', `'${text.slice(0, 40).replace(/[^\x20-\x7e]/g, '?')}' is no size`, {
+      causes: ['a size is a number above 0 with a unit: K, M, G or T (base 1024), for example 100G or 1.5T'],
+    });
+  }
+  const bytes = Math.ceil((number * unit) / KIB) * KIB;
+  assertVolumeSize(bytes);
+  return bytes;
+}

@@ -14,6 +14,7 @@ import { FileJournal } from './journal.ts';
 import { LineServer } from './line-server.ts';
 import { loopbackAddress, serveMetrics } from './metrics-listeners.ts';
 import { Overview } from './overview.ts';
+import { LunRestFile } from './lun-rest-file.ts';
 import { createRpc, overlongAnswer } from './rpc.ts';
 import { Settler } from './settle.ts';
 import { activatedSocket, clearSocketPath, listenPrivately } from './socket.ts';
@@ -48,6 +49,7 @@ async function serve(options: Options): Promise<number> {
   if (fd === null) await clearSocketPath(options.socket);
 
   const journal = await FileJournal.open(`${options.stateDir}/journal`, log);
+  const lunRests = await LunRestFile.open(`${options.stateDir}/lun-rests.json`, clock, log);
   const hosts = createHost({ clock, log, meter, linkBase: options.linkDir, runDir: options.runDir });
   const storages = new Storages({
     storageCfg: options.storageCfg,
@@ -55,6 +57,7 @@ async function serve(options: Options): Promise<number> {
     node: options.node,
     hosts,
     journal,
+    lunRests,
     clock,
     log,
     meter,

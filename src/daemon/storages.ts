@@ -18,6 +18,7 @@ import { createArray } from '../truenas/array.ts';
 import { arrayKey } from '../truenas/array-key.ts';
 import type { StorageContext } from '../volumes/context.ts';
 import { LunAllocator } from '../volumes/lun-allocator.ts';
+import type { LunRestFile } from './lun-rest-file.ts';
 
 export const STORAGE_TYPE = 'truenasplugin';
 
@@ -27,6 +28,7 @@ export interface StoragesOptions {
   readonly node: string;
   readonly hosts: { readonly kernel: HostPort; readonly direct: HostPort };
   readonly journal: Journal;
+  readonly lunRests: LunRestFile;
   readonly clock: Clock;
   readonly log: Log;
   readonly meter: Meter;
@@ -140,10 +142,14 @@ export class Storages {
     const key = arrayKey(config, createHash('sha256').update(apiKey).digest('hex'));
     let entry = this.#arrays.get(key);
     if (entry === undefined) {
-      const { clock, log, meter } = this.#options;
+      const { clock, log, lunRests, meter } = this.#options;
       const arrayLog = log.child({ array: `${config.apiHost}:${config.apiPort}` });
       const array = createArray({ config, apiKey: () => Promise.resolve(apiKey), clock, log: arrayLog, meter });
-      entry = { key, array, inventory: new Inventory(array, clock, arrayLog), luns: new LunAllocator(clock), users: new Set() };
+      const inventory = new Inventory(array, clock, arrayLog);
+      const luns = new LunAllocator(clock, Math.random, lunRests.of(`${config.apiHost}:${config.apiPort}`));
+      // Numbers that other nodes free rest, too.
+      inventory.onLunFreed((target, lun) => void luns.rest(target, lun));
+      entry = { key, array, inventory, luns, users: new Set() };
       this.#arrays.set(key, entry);
     }
     return entry;

@@ -6,6 +6,8 @@ export interface CollectionSource<K, V> {
   /** One object, or null when it is positively absent. */
   readonly fetch: (key: K, deadline: Deadline) => Promise<V | null>;
   readonly key: (value: V) => K;
+  /** Told of each known object that is replaced by a newer state of it, or (null) is gone, however that was learnt. */
+  readonly replaced?: (before: V, after: V | null) => void;
 }
 
 /**
@@ -66,9 +68,11 @@ export class Collection<K, V> {
       if (value === null) entries.delete(key);
       else entries.set(key, value);
     }
+    const before = this.#entries;
     this.#entries = entries;
     this.#valid = true;
     this.#loadedAt = this.#now();
+    for (const [key, value] of before) this.#source.replaced?.(value, entries.get(key) ?? null);
   }
 
   /** Reads one object again, whatever is known of it. */
@@ -81,13 +85,17 @@ export class Collection<K, V> {
 
   put(value: V): void {
     const key = this.#source.key(value);
+    const before = this.#entries.get(key);
     this.#entries.set(key, value);
     if (this.#loading !== null) this.#touched.set(key, value);
+    if (before !== undefined) this.#source.replaced?.(before, value);
   }
 
   remove(key: K): void {
+    const before = this.#entries.get(key);
     this.#entries.delete(key);
     if (this.#loading !== null) this.#touched.set(key, null);
+    if (before !== undefined) this.#source.replaced?.(before, null);
   }
 
   /** What is known may be out of date: the next `all` asks again. */

@@ -38,7 +38,9 @@ export class Inventory {
   /** Snapshots that are known to exist, by zvol: a hint only, never proof of absence. */
   readonly #snapshotHints = new Map<string, Set<string>>();
   readonly #pools = new Map<string, Pool>();
+  readonly #lunListeners = new Set<(target: number, lun: number) => void>();
   #service: boolean | null = null;
+  #roles: readonly string[] | null = null;
   #closed = false;
 
   constructor(array: ArrayPort, clock: Clock, log: Log) {
@@ -47,7 +49,15 @@ export class Inventory {
     this.#log = log;
     const now = (): number => clock.now();
     this.extents = new Collection({ load: (d) => array.extents(d), fetch: (id, d) => array.extent(id, d), key: (e) => e.id }, now);
-    this.mappings = new Collection({ load: (d) => array.mappings(d), fetch: (id, d) => array.mapping(id, d), key: (m) => m.id }, now);
+    this.mappings = new Collection(
+      {
+        load: (d) => array.mappings(d),
+        fetch: (id, d) => array.mapping(id, d),
+        key: (m) => m.id,
+        replaced: (before, after) => this.#onMappingReplaced(before, after),
+      },
+      now,
+    );
     this.targets = new Collection(
       {
         load: (d) => array.targets(d),
@@ -79,6 +89,7 @@ export class Inventory {
       if (!collection.valid) work.push(collection.reload(deadline));
     }
     if (this.#service === null) work.push(this.refreshService(deadline));
+    if (this.#roles === null) work.push(this.refreshRoles(deadline));
     await Promise.all(work);
   }
 
@@ -123,6 +134,35 @@ export class Inventory {
     if (pool === null) this.#pools.delete(name);
     else this.#pools.set(name, pool);
     return pool;
+  }
+
+  /** Roles of the API key's user as read over this session, in `ready`; null: not read, or it cannot be. */
+  get roles(): readonly string[] | null {
+    return this.#roles;
+  }
+
+  /** Reads the roles; that they cannot be read forbids nothing: the array itself refuses what is not allowed. */
+  async refreshRoles(deadline: Deadline): Promise<readonly string[] | null> {
+    try {
+      this.#roles = await this.#array.roles(deadline);
+    } catch (error) {
+      this.#log.debug('the roles of the API key cannot be read', { error: error instanceof Error ? error.message : String(error) });
+    }
+    return this.#roles;
+  }
+
+  /** Space of a dataset that was just given to a thick volume: known to be gone before the dataset is read again. */
+  spend(id: string, bytes: number): void {
+    const shelf = this.#shelves.get(id);
+    if (shelf?.info) {
+      shelf.info = { ...shelf.info, used: shelf.info.used + bytes, available: Math.max(0, shelf.info.available - bytes) };
+    }
+  }
+
+  /** Calls `listener` when a LUN number of a target became free, whoever did it and however it was learnt; returns the way to stop. */
+  onLunFreed(listener: (target: number, lun: number) => void): () => void {
+    this.#lunListeners.add(listener);
+    return () => this.#lunListeners.delete(listener);
   }
 
   /** Reads the dataset. Errors: DATASET_MISSING. */
@@ -195,6 +235,7 @@ export class Inventory {
           shelf.info = null;
         }
         this.#service = null;
+        this.#roles = null;
         return;
       case 'service':
         if (change.service === 'iscsitarget') this.#service = change.running;
@@ -228,6 +269,11 @@ export class Inventory {
         return;
       }
     }
+  }
+
+  #onMappingReplaced(before: Mapping, after: Mapping | null): void {
+    if (after !== null && after.target === before.target && after.lun === before.lun) return;
+    for (const listener of this.#lunListeners) listener(before.target, before.lun);
   }
 
   #apply<K extends string | number, V>(

@@ -87,7 +87,8 @@ export function createArray(options: ArrayOptions): TrueNasArray {
     credentialChanged: () => session.credentialChanged(),
 
     ping: (deadline) => runVoid(() => systemVersion(), deadline),
-    dataset: (id, deadline) => single(datasets.datasetQuery(id), deadline),
+    dataset: (id, deadline) => single(datasets.datasetQuery([id]), deadline),
+    datasets: (ids, deadline) => run(datasets.datasetQuery(ids), deadline),
     zvols: async (dataset, deadline) => {
       const below = await run(datasets.zvolsBelowQuery(dataset), deadline);
       return below.filter((zvol) => isChildOf(zvol, dataset));

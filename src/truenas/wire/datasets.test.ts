@@ -48,7 +48,7 @@ describe('datasets on the wire (truenas-api 7.2, 9)', () => {
   });
 
   it('reads a parent; locked also where only the key is told of', () => {
-    const answer = datasetQuery('tank')('25.10').answer;
+    const answer = datasetQuery(['tank'])('25.10').answer;
     expect(answer.parse([info])).toEqual([
       { id: 'tank', type: 'FILESYSTEM', used: 1, available: 2, quota: null, readonly: false, locked: false },
     ]);

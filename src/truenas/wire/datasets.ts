@@ -128,13 +128,15 @@ function options(release: Release, shape: QueryShape): Record<string, unknown> {
   };
 }
 
-/** The dataset as parent of volumes; [] when it is absent. */
-export function datasetQuery(id: string): RequestFor<readonly DatasetInfo[]> {
+/** Datasets as parents of volumes; those that are absent are left out. `id =` and `id in` spare 25.04 the walk through the pools. */
+export function datasetQuery(ids: readonly string[]): RequestFor<readonly DatasetInfo[]> {
+  const [only] = ids;
+  const filter = ids.length === 1 ? ['id', '=', only] : ['id', 'in', ids];
   return (release) =>
     read(
       'pool.dataset.query',
-      [[['id', '=', id]], options(release, { properties: DATASET_PROPERTIES, select: DATASET_FIELDS, userProperties: false })],
-      `read dataset ${id}`,
+      [[filter], options(release, { properties: DATASET_PROPERTIES, select: DATASET_FIELDS, userProperties: false })],
+      `read dataset ${ids.join(', ')}`,
       z.array(datasetRow),
       READ_ROLES,
     );

@@ -48,6 +48,8 @@ export class FakeArray implements ArrayPort {
     readonly: false,
     locked: false,
   };
+  /** Datasets above `dataset_`. */
+  ancestors_: DatasetInfo[] = [];
   targets_: Target[] = [{ id: 1, name: 'pve', iqn: 'iqn.2005-10.org.freenas.ctl:pve', groups: [{ portal: 1, authmethod: 'NONE' }] }];
   #mishaps: { method: string; nth: number; mishap: Mishap }[] = [];
   #hooks = new Map<string, () => void>();
@@ -106,6 +108,8 @@ export class FakeArray implements ArrayPort {
 
   ping = (): Promise<void> => this.#call('ping', () => undefined);
   dataset = (id: string): Promise<DatasetInfo | null> => this.#call('dataset', () => (id === this.dataset_.id ? this.dataset_ : null));
+  datasets = (ids: readonly string[]): Promise<DatasetInfo[]> =>
+    this.#call('datasets', () => [this.dataset_, ...this.ancestors_].filter((one) => ids.includes(one.id)));
   zvols = (dataset: string): Promise<Zvol[]> =>
     this.#call('zvols', () => [...this.zvolsById.values()].filter((zvol) => zvol.id.startsWith(`${dataset}/`)));
   zvol = (id: string): Promise<Zvol | null> => this.#call('zvol', () => this.zvolsById.get(id) ?? null);
