@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { z } from 'zod';
+import { ERROR_CATALOGUE } from '../core/error-catalogue.ts';
 import type { Clock } from '../core/ports.ts';
 import type { CliIo } from './io.ts';
 import { run } from './program.ts';
@@ -342,6 +343,34 @@ describe('explain and completion', () => {
     expect((await cli(['explain', 'tls'])).err).toContain('pve-truenas explain TLS_UNTRUSTED');
   });
 
+  it('lists all codes without one', async () => {
+    const { exit, out } = await cli(['explain']);
+    expect(exit).toBe(0);
+    for (const code of Object.keys(ERROR_CATALOGUE)) expect(out).toContain(`${code} `);
+    const { codes } = z
+      .object({ codes: z.array(z.object({ code: z.string(), leaves: z.string() })) })
+      .parse(JSON.parse((await cli(['explain', '--json'])).out));
+    expect(codes.map(({ code }) => code)).toEqual(Object.keys(ERROR_CATALOGUE));
+  });
+
+  it.each([
+    ['NO_SPCAE', 'NO_SPACE'],
+    ['nospace', 'NO_SPACE'],
+    ['tls untrused', 'TLS_UNTRUSTED'],
+    ['DEVICE_MISING', 'DEVICE_MISSING'],
+    ['identity', 'DEVICE_IDENTITY'],
+    ['DAEMON_TIMOUT', 'DAEMON_TIMEOUT'],
+  ])('suggests what %s was meant to be', async (word, code) => {
+    const { exit, err } = await cli(['explain', word]);
+    expect(exit).toBe(3);
+    expect(err).toContain(`did you mean ${code}`);
+    expect(err).toContain(`pve-truenas explain ${code}\n`);
+  });
+
+  it('suggests nothing for what resembles nothing', async () => {
+    for (const word of ['QQQQQQQQQQ', 'x', 'Z'.repeat(4000)]) expect((await cli(['explain', word])).err).not.toContain('did you mean');
+  });
+
   it.each(['bash', 'zsh'])('prints a script for %s that knows every command', async (shell) => {
     const { exit, out } = await cli(['completion', shell]);
     expect(exit).toBe(0);
@@ -370,7 +399,7 @@ describe('the command line itself', () => {
     [['status', '--socket', '/x'.repeat(100)]],
     [['status', '--socket', '/x\0y']],
     [['completion', 'fish']],
-    [['explain']],
+    [['explain', 'A', 'B']],
   ])('refuses %j with 3 and a message, asking nobody', async (argv) => {
     await answering({ storages: [] });
     const { exit, out, err } = await cli(argv);

@@ -32,6 +32,12 @@ export class StorageError extends Error {
     this.state = details.state;
     this.facts = details.facts ?? {};
   }
+
+  /** The same failure with what it left behind. */
+  leaving(state: string): StorageError {
+    const { causes, hints, facts } = this;
+    return new StorageError(this.code, this.message, { causes, hints, facts, state, cause: this });
+  }
 }
 
 /** A call that never left this node: nothing was changed, repeating is safe (law 2). */

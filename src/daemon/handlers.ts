@@ -8,6 +8,7 @@ import { allocate } from '../volumes/allocate.ts';
 import { attach, detach } from '../volumes/attach.ts';
 import type { StorageContext } from '../volumes/context.ts';
 import { free } from '../volumes/free.ts';
+import { type ChangingOperation, sayingState } from '../volumes/left-state.ts';
 import { knownLun } from '../volumes/lookup.ts';
 import { listVolumes, storageStatus, volumePath, volumeSize } from '../volumes/read-volumes.ts';
 import { resize } from '../volumes/resize.ts';
@@ -35,6 +36,8 @@ export function createHandlers(options: HandlerOptions): Handlers {
   const { resolve, forget, overview, metrics, clock } = options;
   const started = clock.monotonic();
   const on = async <T>(storage: StorageParam, work: (context: StorageContext) => Promise<T>): Promise<T> => work(await resolve(storage));
+  const change = <T>(method: ChangingOperation, storage: StorageParam, work: (context: StorageContext) => Promise<T>): Promise<T> =>
+    sayingState(method, () => resolve(storage), work);
   const brief = <T>(deadline: Deadline, what: string, work: (own: Deadline) => Promise<T>): Promise<T> =>
     withDeadline(clock, Math.min(STATUS_MS, Math.max(1, deadline.remaining())), what, work, deadline.signal);
 
@@ -50,7 +53,7 @@ export function createHandlers(options: HandlerOptions): Handlers {
       }),
 
     'storage.validate': async ({ storage }, deadline) =>
-      on(storage, async (context) => {
+      change('storage.validate', storage, async (context) => {
         const limit = Math.min(context.config.apiTimeoutMs, Math.max(1, deadline.remaining()));
         return {
           warnings: await withDeadline(clock, limit, 'checking the storage', (own) => validationFaults(context, own), deadline.signal),
@@ -85,11 +88,11 @@ export function createHandlers(options: HandlerOptions): Handlers {
         return { volumes: listed.map(({ volume, ...row }) => row) };
       }),
     'volume.allocate': async ({ storage, vmid, name, size }, deadline) =>
-      on(storage, async (context) => ({
+      change('volume.allocate', storage, async (context) => ({
         volname: await allocate(context, { vmid, size, ...(name === undefined ? {} : { name }) }, deadline),
       })),
     'volume.free': async ({ storage, volume }, deadline) =>
-      on(storage, async (context) => {
+      change('volume.free', storage, async (context) => {
         await free(context, volume, deadline);
         return {};
       }),
@@ -100,29 +103,29 @@ export function createHandlers(options: HandlerOptions): Handlers {
         return { path: await volumePath(context, volume, deadline, (found) => context.host.path(knownLun(context, found))) };
       }),
     'volume.activate': async ({ storage, volume, snapshot }, deadline) =>
-      on(storage, async (context) => ({ path: await attach(context, context.host, volume, snapshot, deadline) })),
+      change('volume.activate', storage, async (context) => ({ path: await attach(context, context.host, volume, snapshot, deadline) })),
     'volume.deactivate': async ({ storage, volume, snapshot }, deadline) =>
-      on(storage, async (context) => {
+      change('volume.deactivate', storage, async (context) => {
         await detach(context, volume, snapshot, deadline);
         return {};
       }),
     'volume.map': async ({ storage, volume, snapshot }, deadline) =>
-      on(storage, async (context) => ({ path: await attach(context, context.kernel, volume, snapshot, deadline) })),
+      change('volume.map', storage, async (context) => ({ path: await attach(context, context.kernel, volume, snapshot, deadline) })),
     'volume.resize': async ({ storage, volume, size }, deadline) =>
-      on(storage, async (context) => ({ size: await resize(context, volume, size, deadline) })),
+      change('volume.resize', storage, async (context) => ({ size: await resize(context, volume, size, deadline) })),
 
     'snapshot.create': async ({ storage, volume, snapshot }, deadline) =>
-      on(storage, async (context) => {
+      change('snapshot.create', storage, async (context) => {
         await createSnapshot(context, volume, snapshot, deadline);
         return {};
       }),
     'snapshot.delete': async ({ storage, volume, snapshot }, deadline) =>
-      on(storage, async (context) => {
+      change('snapshot.delete', storage, async (context) => {
         await deleteSnapshot(context, volume, snapshot, deadline);
         return {};
       }),
     'snapshot.rollback': async ({ storage, volume, snapshot }, deadline) =>
-      on(storage, async (context) => {
+      change('snapshot.rollback', storage, async (context) => {
         await rollback(context, volume, snapshot, deadline);
         return {};
       }),

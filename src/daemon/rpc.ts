@@ -5,6 +5,7 @@ import { deadlineAfter } from '../core/deadline.ts';
 import type { Meter } from '../core/metrics.ts';
 import type { Clock, Deadline, Log } from '../core/ports.ts';
 import { DEADLINE_RANGE, type ErrorData, OLDEST_PROTOCOL_VERSION, PROTOCOL_VERSION, RPC_CODES } from '../protocol/envelope.ts';
+import { logFailure } from './failed-call.ts';
 import { METHODS, type MethodName, type Params, type Result } from '../protocol/methods.ts';
 
 /** A use case behind a method. */
@@ -63,9 +64,7 @@ export function createRpc(
     } catch (thrown) {
       const error = asStorageError(thrown);
       measure(error.code);
-      const fields = { method: name, code: error.code, error: error.message, ms: Math.round(clock.monotonic() - started) };
-      if (error.kind === 'bug') log.error('call failed', { ...fields, stack: thrown instanceof Error ? thrown.stack : undefined });
-      else log.info('call failed', fields);
+      logFailure(log, name, raw, error, Math.round(clock.monotonic() - started));
       throw error;
     }
   }

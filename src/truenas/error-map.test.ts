@@ -176,3 +176,48 @@ describe('refusals of TrueNAS (truenas-api 9, 10, 11)', () => {
     }
   });
 });
+
+describe('the array’s own words (F-004)', () => {
+  const TRACE = [
+    'Traceback (most recent call last):',
+    '  File "/usr/lib/python3/dist-packages/middlewared/api/base/server/ws_handler/rpc.py", line 323, in process_method_call',
+    '    result = await method.call(app, id_, params)',
+    '             ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^',
+    '  File "/usr/lib/python3/dist-packages/middlewared/utils/connection.py", line 12, in send',
+    '    raise ValueError("the WebSocket closed=False")',
+  ].join('\n');
+  const said = (error: unknown): string => refusal(destroy, wireError.parse(error)).message;
+
+  it('leaves tracebacks out, wherever they stand', () => {
+    const payloads = [
+      callFailure(14, `[EFAULT] the pool is suspended\n${TRACE}\nValueError: x`),
+      {
+        code: -32001,
+        message: 'x',
+        data: { error: 14, reason: '[EFAULT] the pool is suspended', trace: { class: 'X', formatted: TRACE, frames: [] }, extra: null },
+      },
+      { code: -32001, message: 'x', data: { error: 14, reason: '[EFAULT] the pool is suspended', extra: TRACE } },
+      { code: -32001, message: 'x', data: { error: 14, reason: '[EFAULT] the pool is suspended', extra: { trace: TRACE } } },
+      invalid(['options', `the pool is suspended\n${TRACE}`, 14]),
+    ];
+    for (const payload of payloads) {
+      expect(said(payload)).toContain('the pool is suspended');
+      expect(said(payload)).not.toMatch(/Traceback|File "|connection\.py|ws_handler|raise /);
+    }
+  });
+
+  it('keeps the exception of a reason that is nothing but a traceback', () => {
+    expect(said(callFailure(14, `${TRACE}\nValueError: pool 'tank' is suspended\n`))).toMatch(/: ValueError: pool 'tank' is suspended$/);
+    expect(said(callFailure(14, TRACE))).toMatch(/: refused without a reason$/);
+    expect(said(callFailure(14, `${TRACE.split('\n').slice(1).join('\n')}\nOSError: gone`))).toMatch(/: OSError: gone$/);
+  });
+
+  it('shows one line of bounded length without control characters', () => {
+    const odd = said(callFailure(14, 'a\u0000b\u001b[2Jc\u202ed\r\n\te\u2028f'));
+    expect(odd).toMatch(/: a b \[2Jc d e f$/);
+    const long = said(callFailure(14, 'x'.repeat(2 ** 20)));
+    expect(long.length).toBeLessThan(800);
+    const many = said(invalid(...Array.from({ length: 20_000 }, (_, at) => [`a.${at}`, 'wrong', 22])));
+    expect(many.length).toBeLessThan(800);
+  });
+});

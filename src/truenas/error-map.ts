@@ -80,14 +80,25 @@ function reasonOf(reason: string, extra: readonly RefusalItem[]): string {
   return plain(reason.replace(/^\[[A-Z0-9]+\]\s*/, ''));
 }
 
+/** The array's own words on one line, without control characters, of bounded length. */
 function plain(text: string): string {
-  const untraced = text.split(/Traceback \(most recent call last\)/, 1)[0] ?? '';
-  const line = untraced
+  const line = untraced(text)
     .replace(/[^\P{C}\n]/gu, ' ')
     .replace(/\s+/g, ' ')
     .trim();
   const shown = line === '' ? 'refused without a reason' : line;
   return shown.length > MAX_REASON ? `${shown.slice(0, MAX_REASON)}...` : shown;
+}
+
+/** Of a Python traceback only what stands before it or, where that is nothing, the exception at its end. */
+function untraced(text: string): string {
+  const at = text.search(/Traceback \(most recent call last\)|^[ \t]*File "[^"\n]+", line \d+/m);
+  if (at < 0) return text;
+  const before = text.slice(0, at);
+  if (/[\p{L}\p{N}]/u.test(before)) return before;
+  // Frames are indented, the exception itself is not.
+  const own = text.slice(at).split('\n').slice(1);
+  return own.filter((line) => /^[\p{L}_]/u.test(line) && !line.startsWith('Traceback ')).at(-1) ?? '';
 }
 
 /** CallErrors carry `[ERRNAME]`; any other exception came from the middle of the work (truenas-api 2.2), sqlite's refusals excepted. */

@@ -183,13 +183,9 @@ async function takeBackAfter(context: StorageContext, operation: OpenOperation, 
     const reason = asStorageError(undo);
     context.journal.leave(operation);
     context.log.error('could not take back an allocation, will go on later', { zvol: operation.zvol, error: reason.message });
-    return new StorageError(error.code, error.message, {
-      causes: error.causes,
-      hints: error.hints,
-      facts: error.facts,
-      cause: error,
-      state: `parts of '${operation.zvol}' may be left on TrueNAS; the daemon removes them as soon as it can (${reason.message})`,
-    });
+    return error.leaving(
+      `parts of '${operation.zvol}' may be left on TrueNAS; the daemon removes them as soon as it can (${reason.message})`,
+    );
   }
 }
 

@@ -176,11 +176,7 @@ async function giveUp(
     throw error;
   }
   context.journal.leave(operation);
-  throw new StorageError(error.code, error.message, {
-    causes: error.causes,
-    hints: error.hints,
-    facts: error.facts,
-    cause: error,
-    state: error.state ?? `the deletion of '${operation.zvol}' has begun and is finished by the daemon as soon as it can`,
-  });
+  throw error.state === undefined
+    ? error.leaving(`the deletion of '${operation.zvol}' has begun and is finished by the daemon as soon as it can`)
+    : error;
 }

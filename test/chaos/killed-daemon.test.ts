@@ -94,7 +94,7 @@ describe('law 5: a daemon that is killed between any two steps leaves nothing un
     );
     await seen('iscsi.extent.create');
     socket.destroy();
-    await daemon.says('call failed');
+    await daemon.says('volume.allocate on storage');
     sim.faults.clear();
     const until = AbortSignal.timeout(90_000);
     while ((await contentsOf(sim)).zvols.length > 0 || daemon.journal.length > 0) {

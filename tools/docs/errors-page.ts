@@ -10,12 +10,16 @@ export function errorsPage(): string {
       `${entry.title}. Kind: \`${entry.kind}\`.`,
       ...items('Likely causes', entry.causes),
       ...items('What to check', entry.hints),
+      '',
+      `State: ${entry.leaves}.`,
     ].join('\n'),
   );
   return `${generatedBy('errors-page.ts')}
 # Error codes
 
-Each error has a code that never changes; its message may. \`pve-truenas explain CODE\` shows the same on a node. The kind says what repeating helps:
+Each error has a code that never changes; its message may. \`pve-truenas explain CODE\` shows the same on a node. An error that knows more than this
+page (which device, which missing role, what exactly was left) says that instead. How an error reads and where it is shown:
+[errors that help](../features/errors.md). The kind says what repeating helps:
 
 ${table(
   ['kind', 'meaning', 'repeat?'],
