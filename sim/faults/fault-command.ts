@@ -1,4 +1,4 @@
-import { InvalidArgumentError, type Command } from 'commander';
+import type { Command } from 'commander';
 import { z } from 'zod';
 import { controlCall } from './control-client.ts';
 import { controlRequest, type ControlInput } from './control-protocol.ts';
@@ -14,18 +14,18 @@ function parseJson(text: string): unknown {
   try {
     return JSON.parse(text);
   } catch {
-    throw new InvalidArgumentError('must be a JSON object in quotes.');
+    throw new UsageError('a fault must be a JSON object in quotes');
   }
 }
 
 function positive(text: string): number {
   const value = Number(text);
-  if (!/^\d{1,15}$/.test(text)) throw new InvalidArgumentError('must be a whole number.');
+  if (!/^\d{1,15}$/.test(text)) throw new UsageError(`must be a whole number, not ${text}`);
   return value;
 }
 
 function onOff(word = 'on'): boolean {
-  if (word !== 'on' && word !== 'off') throw new InvalidArgumentError('must be on or off.');
+  if (word !== 'on' && word !== 'off') throw new UsageError(`must be on or off, not ${word}`);
   return word === 'on';
 }
 
