@@ -148,6 +148,10 @@ export interface ArrayControls {
   openSession(session: { readonly initiator: string; readonly address: string; readonly target: string }): (() => void) | null;
   /** `memory` blocks only: ends the initiator's sessions on a target (name or full IQN); how many there were. */
   closeSessions(initiator: string, target: string): number;
+  /** A host connects to an NVMe-oF subsystem (name or NQN). False when it is refused. */
+  connectHost(subsystem: string, hostnqn: string, address: string): boolean;
+  /** Ends the host's sessions on a subsystem; how many there were. */
+  disconnectHost(subsystem: string, hostnqn: string): number;
 }
 
 /** What models give to the server: their methods and their persistent parts. Built by sim/state/array.ts `createArray`. */

@@ -2,7 +2,7 @@ import { z } from 'zod';
 import type { ArrayCore } from '../state/array-core.ts';
 import type { CallContext, SimMethod, SimParam, SimRelease } from './contract.ts';
 import { instanceNotFound, integer, method, param, roles } from './method.ts';
-import { instanceParams, pinned, queryParams } from './query-params.ts';
+import { extraOf, instanceParams, pinned, queryParams } from './query-params.ts';
 
 export interface CrudSettings<T extends { readonly id: number }> {
   readonly core: ArrayCore;
@@ -11,9 +11,12 @@ export interface CrudSettings<T extends { readonly id: number }> {
   /** Python class name without "Service": what a missing id is called */
   readonly verboseName: string;
   readonly rolePrefix: string;
+  /** Default: all. */
+  readonly releases?: readonly SimRelease[];
   rows(): readonly T[];
   get(id: number): T | undefined;
-  entry(row: T, context: CallContext | null): Record<string, unknown>;
+  /** `extra`: that of the query options. */
+  entry(row: T, context: CallContext | null, extra: Readonly<Record<string, unknown>>): Record<string, unknown>;
   readonly createParam: (release: SimRelease) => SimParam;
   readonly updateParam: (release: SimRelease) => SimParam;
   /** further parameters of delete after `id` */
@@ -34,24 +37,26 @@ export function crudMethods<T extends { readonly id: number }>(settings: CrudSet
     if (row === undefined) throw instanceNotFound(settings.verboseName, id);
     return row;
   };
-  const fresh = (id: number, context: CallContext): Record<string, unknown> => settings.entry(must(id), context);
+  const fresh = (id: number, context: CallContext): Record<string, unknown> => settings.entry(must(id), context, {});
+  const releases = settings.releases === undefined ? {} : { releases: settings.releases };
   return [
     method(
       event,
       read,
       (release) => queryParams(release, false),
-      ([filters], context) => {
+      ([filters, options], context) => {
         const ids = pinned(filters, ['id']);
         const rows = ids === null ? settings.rows() : ids.flatMap((id) => (typeof id === 'number' ? (settings.get(id) ?? []) : []));
-        return rows.map((row) => settings.entry(row, context));
+        return rows.map((row) => settings.entry(row, context, extraOf(options)));
       },
-      { query: true },
+      { ...releases, query: true },
     ),
     method(
       `${namespace}.get_instance`,
       read,
       (release) => instanceParams(release, integer, false),
-      ([id], context) => settings.entry(must(id), context),
+      ([id, options], context) => settings.entry(must(id), context, extraOf(options)),
+      releases,
     ),
     method(
       `${namespace}.create`,
@@ -59,9 +64,10 @@ export function crudMethods<T extends { readonly id: number }>(settings: CrudSet
       (release) => [settings.createParam(release)],
       async ([data], context) => {
         const row = await settings.create(data);
-        core.services.emit({ msg: 'added', collection: event, id: row.id, fields: settings.entry(must(row.id), null) });
+        core.services.emit({ msg: 'added', collection: event, id: row.id, fields: settings.entry(must(row.id), null, {}) });
         return fresh(row.id, context);
       },
+      releases,
     ),
     method(
       `${namespace}.update`,
@@ -69,9 +75,10 @@ export function crudMethods<T extends { readonly id: number }>(settings: CrudSet
       (release) => [param('id', integer), settings.updateParam(release)],
       async ([id, data], context) => {
         const row = await settings.update(must(id), data);
-        core.services.emit({ msg: 'changed', collection: event, id: row.id, fields: settings.entry(must(row.id), null) });
+        core.services.emit({ msg: 'changed', collection: event, id: row.id, fields: settings.entry(must(row.id), null, {}) });
         return fresh(row.id, context);
       },
+      releases,
     ),
     method(
       `${namespace}.delete`,
@@ -83,6 +90,7 @@ export function crudMethods<T extends { readonly id: number }>(settings: CrudSet
         core.services.emit({ msg: 'removed', collection: event, id: row.id });
         return true;
       },
+      releases,
     ),
   ];
 }

@@ -90,6 +90,11 @@ export function extentMethods(core: ArrayCore): SimMethod[] {
       problems.check();
     }
     const zvol = zvolOfPath(disk);
+    const namespace = core.atLeast('25.10') ? core.nvmet.namespaceOn(disk) : null;
+    if (namespace !== null) {
+      problems.add(`${schema}.disk`, `Disk currently in use by NVMe-oF subsystem ${namespace.subsystem} NSID ${namespace.row.nsid}`);
+      problems.check();
+    }
     if (!core.deviceExists(disk)) {
       problems.add(`${schema}.disk`, `Device ${pythonQuote(`/dev/${disk}`)} for volume ${pythonQuote(zvol)} does not exist`);
     }

@@ -6,7 +6,7 @@ import { isInternalDataset } from './dataset-entry.ts';
 import { deleteOptions, renameOptions } from './dataset-models.ts';
 import { removeTarget } from './iscsi-target.ts';
 import { method, param, pythonQuote, roles, str } from './method.ts';
-import { attachedExtents, datasetInstance } from './pool-dataset-query.ts';
+import { attachedExtents, attachedNamespaces, datasetInstance } from './pool-dataset-query.ts';
 import { translated } from './zfs-errors.ts';
 
 const RECURSIVE_HINT = 'Set recursive=True to remove them.';
@@ -78,8 +78,15 @@ async function deleteDataset(core: ArrayCore, name: string, recursive: boolean):
   return true;
 }
 
-/** Extents and mappings go straight from the database (no event); a target left without LUNs by its service (with one). */
+/** Extents, mappings and namespaces go straight from the database (no event); a target left without LUNs by its service (with one). */
 async function detach(core: ArrayCore, name: string): Promise<void> {
+  await detachExtents(core, name);
+  const namespaces = attachedNamespaces(core, name);
+  for (const one of namespaces) core.nvmet.namespaces.remove(one.id);
+  if (namespaces.length > 0) await core.reloadNvmet();
+}
+
+async function detachExtents(core: ArrayCore, name: string): Promise<void> {
   const extents = attachedExtents(core, name);
   if (extents.length === 0) return;
   const orphans = new Set<number>();

@@ -104,10 +104,22 @@ export function datasetQueryMethods(core: ArrayCore): SimMethod[] {
     method('pool.dataset.attachments', read, [param('id', str)], ([id]) => {
       const record = typeof id === 'string' ? core.zfs.dataset(id) : undefined;
       if (record === undefined) throw instanceNotFound('PoolDataset', id);
-      const used = attachedExtents(core, record.name).map((extent) => extent.name);
-      return used.length === 0 ? [] : [{ type: 'iSCSI Extent', service: 'iscsitarget', attachments: used }];
+      const extents = attachedExtents(core, record.name).map((extent) => extent.name);
+      const namespaces = attachedNamespaces(core, record.name).map((one) => one.device_path);
+      return [
+        { type: 'iSCSI Extent', service: 'iscsitarget', attachments: extents },
+        { type: 'NVMe-oF Namespace', service: 'nvmet', attachments: namespaces },
+      ].filter((one) => one.attachments.length > 0);
     }),
   ];
+}
+
+/** Enabled namespaces on the dataset or below it. */
+export function attachedNamespaces(core: ArrayCore, dataset: string) {
+  return core.nvmet.namespaces.filter((one) => {
+    const zvol = zvolOfPath(one.device_path);
+    return one.enabled && (zvol === dataset || zvol.startsWith(`${dataset}/`));
+  });
 }
 
 /** Enabled extents on the dataset or below it. */

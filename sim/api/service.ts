@@ -24,9 +24,13 @@ const OWN_ROLE: Readonly<Record<string, string>> = {
   nfs: 'SHARING_NFS_WRITE',
   cifs: 'SHARING_SMB_WRITE',
   ftp: 'SHARING_FTP_WRITE',
+  nvmet: 'SHARING_NVME_TARGET_WRITE',
 };
 const UP_TO_2510: readonly SimRelease[] = ['25.04', '25.10'];
 const FROM_2510: readonly SimRelease[] = ['25.10', '26.0'];
+
+/** Targets inside the kernel have no process. */
+const KERNEL_SERVICES: readonly string[] = ['iscsitarget', 'nvmet'];
 
 type Verb = 'start' | 'stop' | 'restart' | 'reload';
 
@@ -38,7 +42,7 @@ export function serviceMethods(core: ArrayCore): SimMethod[] {
     service: row.service,
     enable: row.enable,
     state: row.running ? 'RUNNING' : 'STOPPED',
-    pids: row.running && row.service !== 'iscsitarget' ? [1000 + row.id] : [],
+    pids: row.running && !KERNEL_SERVICES.includes(row.service) ? [1000 + row.id] : [],
   });
   const must = (name: string): ServiceRecord => {
     const row = states.find(name);
@@ -48,13 +52,10 @@ export function serviceMethods(core: ArrayCore): SimMethod[] {
 
   const turn = async (service: string, running: boolean): Promise<void> => {
     states.set(service, { running });
-    if (service === 'iscsitarget') {
-      if (running && core.reloadFails) {
-        states.set(service, { running: false });
-        return;
-      }
-      await core.applyExports();
-    }
+    if (!KERNEL_SERVICES.includes(service)) return;
+    if (running && core.reloadFails) states.set(service, { running: false });
+    if (service === 'nvmet') core.applyNvmet();
+    else await core.applyExports();
   };
 
   const control = async (verb: Verb, service: string, options: unknown, context: CallContext): Promise<boolean> => {
@@ -75,6 +76,7 @@ export function serviceMethods(core: ArrayCore): SimMethod[] {
         break;
       case 'reload':
         if (service === 'iscsitarget') await core.reloadIscsi();
+        if (service === 'nvmet') await core.reloadNvmet();
         return row.running;
     }
     core.services.emit({ msg: 'changed', collection: 'service.query', fields: entry(row) });

@@ -87,12 +87,16 @@ export function addFaultCommand(program: Command, output: CommandOutput, environ
       ...(detail === undefined ? {} : { detail }),
     }),
   );
-  add('session-add <target> <initiator> [address]', 'log an initiator in to a target (memory blocks)', (target, initiator, address) => ({
-    command: 'session-add',
-    target,
-    initiator,
-    ...(address === undefined ? {} : { address }),
-  }));
+  add(
+    'session-add <target> <initiator> [address]',
+    'log an initiator in to a target (memory blocks), a host (NQN) to a subsystem',
+    (target, initiator, address) => ({
+      command: 'session-add',
+      target,
+      initiator,
+      ...(address === undefined ? {} : { address }),
+    }),
+  );
   add('session-remove <target> <initiator>', 'log it out again', (target, initiator) => ({ command: 'session-remove', target, initiator }));
   add('zvol-busy <zvol> [on|off]', 'something on the array keeps a zvol open', (zvol, word) => ({
     command: 'zvol-busy',

@@ -52,6 +52,10 @@ export function controlCommands(parts: ControlParts): (request: ControlRequest) 
         return null;
       case 'session-add': {
         const { target, initiator, address } = request;
+        if (isNqn(initiator)) {
+          if (array.controls.connectHost(target, initiator, address)) return null;
+          throw new Error(`${target} does not admit ${initiator}: it needs an enabled port, the host or any host, and a running service`);
+        }
         if (array.controls.openSession({ target, initiator, address }) === null) {
           throw new Error(`${target} does not admit ${initiator}: it needs a LUN, a group, memory blocks and a running service`);
         }
@@ -59,7 +63,8 @@ export function controlCommands(parts: ControlParts): (request: ControlRequest) 
       }
       case 'session-remove': {
         const { target, initiator } = request;
-        if (array.controls.closeSessions(initiator, target) === 0) throw new Error(`no session of ${initiator} on ${target}`);
+        const ended = isNqn(initiator) ? array.controls.disconnectHost(target, initiator) : array.controls.closeSessions(initiator, target);
+        if (ended === 0) throw new Error(`no session of ${initiator} on ${target}`);
         return null;
       }
       case 'zvol-busy':
@@ -91,4 +96,9 @@ export function controlCommands(parts: ControlParts): (request: ControlRequest) 
         return { now: clock.now() };
     }
   };
+}
+
+/** Names of NVMe hosts; all others are iSCSI initiators. */
+function isNqn(name: string): boolean {
+  return name.startsWith('nqn.');
 }

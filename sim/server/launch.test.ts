@@ -65,6 +65,34 @@ describe('control commands change the array', () => {
   });
 });
 
+describe('NVMe-oF (truenas-api 12)', () => {
+  it('does not exist on 25.04', async () => {
+    const simulator = await start({ release: '25.04' });
+    const client = await TestingClient.open(simulator);
+    await client.login(simulator);
+    expect((await client.call('nvmet.namespace.query')).error).toEqual({ code: -32601, message: 'Method does not exist' });
+  });
+
+  it('has hosts logged in on command', async () => {
+    const simulator = await start();
+    const client = await TestingClient.open(simulator);
+    await client.login(simulator);
+    const initiator = 'nqn.2014-08.org.nvmexpress:uuid:11111111-2222-3333-4444-555555555555';
+    const login = { command: 'session-add', target: 'pve', initiator, address: '10.0.0.1' } as const;
+    await expect(simulator.command(login)).rejects.toThrow('does not admit');
+    await client.call('service.update', 'nvmet', { enable: true });
+    await client.call('core.set_options', { legacy_jobs: false });
+    expect((await client.call('service.control', 'START', 'nvmet')).result).toBe(true);
+    await client.call('nvmet.subsys.create', { name: 'pve', allow_any_host: true });
+    await client.call('nvmet.port.create', { addr_trtype: 'TCP', addr_traddr: '127.0.0.1' });
+    await client.call('nvmet.port_subsys.create', { port_id: 1, subsys_id: 1 });
+    await simulator.command(login);
+    expect((await client.call('nvmet.global.sessions')).result).toMatchObject([{ hostnqn: initiator, host_traddr: '10.0.0.1' }]);
+    await simulator.command({ command: 'session-remove', target: 'pve', initiator });
+    expect((await client.call('nvmet.global.sessions')).result).toEqual([]);
+  });
+});
+
 describe('JSON-RPC framing (truenas-api 2)', () => {
   it('words its refusals like TrueNAS', async () => {
     const simulator = await start();

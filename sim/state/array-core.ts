@@ -2,6 +2,8 @@ import { CallError, type SimRelease, type SimServices } from '../api/contract.ts
 import type { LunServer } from '../blocks/lun-server.ts';
 import { servedTargets, zvolOfPath } from './iscsi/exports.ts';
 import type { IscsiState } from './iscsi/iscsi-state.ts';
+import type { NvmetState } from './nvmet/nvmet-state.ts';
+import { NvmeSessions } from './nvmet/sessions.ts';
 import type { PoolState } from './pool-state.ts';
 import type { ServicesState } from './services-state.ts';
 import { Datasets } from './zfs/datasets.ts';
@@ -15,6 +17,7 @@ export interface ArrayParts {
   readonly zfs: ZfsState;
   readonly pool: PoolState;
   readonly iscsi: IscsiState;
+  readonly nvmet: NvmetState;
   readonly serviceStates: ServicesState;
   readonly luns: LunServer;
   /** addresses of the machine that portals may listen on */
@@ -34,13 +37,15 @@ export class ArrayCore {
   readonly datasets: Datasets;
   readonly snapshots: Snapshots;
   readonly iscsi: IscsiState;
+  readonly nvmet: NvmetState;
+  readonly nvmeSessions = new NvmeSessions();
   readonly serviceStates: ServicesState;
   readonly luns: LunServer;
   readonly addresses: readonly string[];
   readonly fixedPort: number | null;
   /** Fault: how many looks at a new zvol's device node find nothing. */
   zvolDeviceLag: number;
-  /** Fault: every reload of the target service fails. */
+  /** Fault: every reload of a running target service fails. */
   reloadFails = false;
 
   private readonly looks = new Map<string, number>();
@@ -58,6 +63,7 @@ export class ArrayCore {
     this.datasets = new Datasets(parts.zfs, this.space);
     this.snapshots = new Snapshots(parts.zfs, this.space, this.datasets);
     this.iscsi = parts.iscsi;
+    this.nvmet = parts.nvmet;
     this.serviceStates = parts.serviceStates;
     this.luns = parts.luns;
     this.addresses = parts.addresses;
@@ -86,6 +92,20 @@ export class ArrayCore {
       this.services.log(`reload of iscsitarget failed: ${error instanceof Error ? error.message : String(error)}`);
       throw new CallError('The iscsitarget service failed to start', 'ESERVICESTARTFAILURE');
     }
+  }
+
+  /** The same for NVMe-oF: there is no wire, but enabled namespaces hold their zvols open. Errors: CallError ESERVICESTARTFAILURE. */
+  reloadNvmet(): Promise<void> {
+    if (this.reloadFails && this.serviceStates.running('nvmet')) {
+      throw new CallError('The nvmet service failed to start', 'ESERVICESTARTFAILURE');
+    }
+    this.applyNvmet();
+    return Promise.resolve();
+  }
+
+  applyNvmet(): void {
+    this.nvmeSessions.prune(this);
+    this.updateOpen();
   }
 
   /**
@@ -129,9 +149,15 @@ export class ArrayCore {
     return looks > this.zvolDeviceLag;
   }
 
+  /** guids of the zvols that the running NVMe-oF service shows. */
+  private namespaced(): string[] {
+    if (!this.serviceStates.running('nvmet')) return [];
+    return this.nvmet.namespaces.filter((one) => one.enabled).flatMap((one) => this.zfs.dataset(zvolOfPath(one.device_path))?.guid ?? []);
+  }
+
   private updateOpen(): void {
     this.zfs.open.clear();
-    for (const guid of [...this.exported, ...this.held]) this.zfs.open.add(guid);
+    for (const guid of [...this.exported, ...this.namespaced(), ...this.held]) this.zfs.open.add(guid);
   }
 }
 

@@ -8,6 +8,12 @@ import { initiatorMethods } from '../api/iscsi-initiator.ts';
 import { portalMethods } from '../api/iscsi-portal.ts';
 import { targetMethods } from '../api/iscsi-target.ts';
 import { mappingMethods } from '../api/iscsi-targetextent.ts';
+import { nvmetGlobalMethods } from '../api/nvmet-global.ts';
+import { nvmetHostMethods } from '../api/nvmet-host.ts';
+import { nvmetHostLinkMethods, nvmetPortLinkMethods } from '../api/nvmet-links.ts';
+import { nvmetNamespaceMethods } from '../api/nvmet-namespace.ts';
+import { nvmetPortMethods } from '../api/nvmet-port.ts';
+import { nvmetSubsystemMethods } from '../api/nvmet-subsys.ts';
 import { datasetDeleteMethods } from '../api/pool-dataset-delete.ts';
 import { datasetQueryMethods } from '../api/pool-dataset-query.ts';
 import { datasetWriteMethods } from '../api/pool-dataset-write.ts';
@@ -26,6 +32,8 @@ import { TgtDaemon } from '../blocks/tgt-daemon.ts';
 import { TgtLunServer } from '../blocks/tgt-lun-server.ts';
 import { ArrayCore } from './array-core.ts';
 import { IscsiState } from './iscsi/iscsi-state.ts';
+import { NvmetState } from './nvmet/nvmet-state.ts';
+import type { SubsystemRecord } from './nvmet/records.ts';
 import { PoolState } from './pool-state.ts';
 import { ServicesState } from './services-state.ts';
 import { bytesOf } from './zfs/space.ts';
@@ -45,12 +53,14 @@ export function createArray(services: SimServices, options: ArrayOptions): SimAr
     suspended: () => pool.suspended,
   });
   const iscsi = new IscsiState(() => services.changed('iscsi'));
-  const serviceStates = new ServicesState(() => services.changed('services'));
+  const nvmet = new NvmetState(() => services.changed('nvmet'));
+  const serviceStates = new ServicesState(services.release, () => services.changed('services'));
   const core = new ArrayCore({
     services,
     zfs,
     pool,
     iscsi,
+    nvmet,
     serviceStates,
     luns,
     addresses: [...new Set([options.portal.host, '127.0.0.1'])],
@@ -74,6 +84,13 @@ export function createArray(services: SimServices, options: ArrayOptions): SimAr
     ...targetMethods(core),
     ...extentMethods(core),
     ...mappingMethods(core),
+    ...nvmetGlobalMethods(core),
+    ...nvmetSubsystemMethods(core),
+    ...nvmetNamespaceMethods(core),
+    ...nvmetPortMethods(core),
+    ...nvmetHostMethods(core),
+    ...nvmetHostLinkMethods(core),
+    ...nvmetPortLinkMethods(core),
     ...serviceMethods(core),
     ...poolMethods(core),
     ...systemMethods(core, () => identity, randomUUID(), services.now()),
@@ -85,6 +102,7 @@ export function createArray(services: SimServices, options: ArrayOptions): SimAr
       { name: 'zfs', dump: () => zfs.dump(), load: (data) => zfs.load(data) },
       { name: 'pool', dump: () => pool.dump(), load: (data) => pool.load(data) },
       { name: 'iscsi', dump: () => iscsi.dump(), load: (data) => iscsi.load(data) },
+      ...(services.release === '25.04' ? [] : [{ name: 'nvmet', dump: () => nvmet.dump(), load: (data: unknown) => nvmet.load(data) }]),
       { name: 'services', dump: () => serviceStates.dump(), load: (data) => serviceStates.load(data) },
       {
         name: 'identity',
@@ -105,6 +123,7 @@ export function createArray(services: SimServices, options: ArrayOptions): SimAr
       for (const volume of volumes) await blocks.ensure(volume.guid, bytesOf(volume, 'volsize'));
       await luns.start();
       await core.applyExports();
+      core.applyNvmet();
     },
     stop: () => luns.stop(),
     controls: {
@@ -118,6 +137,14 @@ export function createArray(services: SimServices, options: ArrayOptions): SimAr
       },
       openSession: (session) => memory?.openSession({ ...session, target: fullIqn(iscsi, session.target) }) ?? null,
       closeSessions: (initiator, target) => memory?.closeSessions(initiator, fullIqn(iscsi, target)) ?? 0,
+      connectHost: (subsystem, hostnqn, address) => {
+        const row = subsystemNamed(nvmet, subsystem);
+        return row !== undefined && core.nvmeSessions.connect(core, row, hostnqn, address) !== null;
+      },
+      disconnectHost: (subsystem, hostnqn) => {
+        const row = subsystemNamed(nvmet, subsystem);
+        return row === undefined ? 0 : core.nvmeSessions.disconnect(row.id, hostnqn);
+      },
     },
   };
 }
@@ -125,6 +152,10 @@ export function createArray(services: SimServices, options: ArrayOptions): SimAr
 function fullIqn(iscsi: IscsiState, target: string): string {
   const named = iscsi.targets.find((one) => one.name === target);
   return named === undefined ? target : iscsi.iqn(named);
+}
+
+function subsystemNamed(nvmet: NvmetState, subsystem: string): SubsystemRecord | undefined {
+  return nvmet.subsystems.find((one) => one.name === subsystem || one.subnqn === subsystem);
 }
 
 interface Storage {

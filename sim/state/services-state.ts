@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import type { SimRelease } from '../api/contract.ts';
 
 export const serviceRecord = z.strictObject({
   id: z.int().min(1),
@@ -8,16 +9,17 @@ export const serviceRecord = z.strictObject({
 });
 export type ServiceRecord = z.infer<typeof serviceRecord>;
 
-/** The services that the simulator has; `iscsitarget` alone does something. */
+/** The services that the simulator has; `iscsitarget` and, from 25.10 on, `nvmet` alone do something. */
 const NAMES = ['cifs', 'ftp', 'iscsitarget', 'nfs', 'snmp', 'ssh', 'ups'] as const;
 
 export class ServicesState {
   private readonly rows: ServiceRecord[];
   private readonly changed: () => void;
 
-  constructor(changed: () => void) {
+  constructor(release: SimRelease, changed: () => void) {
     this.changed = changed;
-    this.rows = NAMES.map((service, index) => ({ id: index + 4, service, enable: false, running: false }));
+    const names = release === '25.04' ? NAMES : [...NAMES, 'nvmet'];
+    this.rows = names.map((service, index) => ({ id: index + 4, service, enable: false, running: false }));
   }
 
   all(): readonly ServiceRecord[] {

@@ -159,6 +159,7 @@ async function story(recorder: Recorder): Promise<void> {
   else await call('pool.dataset.create', { name: 'tank/pve/c', type: 'VOLUME', volsize: GIB });
   if (has('pool.snapshot.rename')) await call('pool.snapshot.rename', 'tank/pve/b@s1', { new_name: 'tank/pve/b@s2', force: true });
   await iscsi(call);
+  if (has('nvmet.subsys.query')) await nvmet(call, driver.release);
   await services(call, has);
   if (has('zfs.resource.query')) {
     await call('zfs.resource.query', {
@@ -209,6 +210,43 @@ async function iscsi(call: Recorder['call']): Promise<void> {
   await call('iscsi.auth.delete', 1);
   await call('iscsi.initiator.delete', 2);
   await call('iscsi.portal.delete', 2);
+}
+
+async function nvmet(call: Recorder['call'], release: SimRelease): Promise<void> {
+  await call('nvmet.global.config');
+  await call('nvmet.global.update', { basenqn: 'nqn.2011-06.com.truenas:uuid:x', xport_referral: false });
+  await call('service.control', 'START', 'nvmet', {});
+  await call('nvmet.port.transport_address_choices', 'TCP');
+  const port = withId.parse(await call('nvmet.port.create', { addr_trtype: 'TCP', addr_traddr: '127.0.0.1' }));
+  await call('nvmet.port.update', port.id, { addr_trtype: 'TCP', addr_trsvcid: 4421 });
+  await call('nvmet.host.dhchap_dhgroup_choices');
+  await call('nvmet.host.dhchap_hash_choices');
+  const key = await call('nvmet.host.generate_key', 'SHA-384');
+  const hostnqn = 'nqn.2014-08.org.nvmexpress:uuid:11111111-2222-3333-4444-555555555555';
+  const host = withId.parse(await call('nvmet.host.create', { hostnqn, dhchap_key: key, dhchap_hash: 'SHA-384' }));
+  await call('nvmet.host.update', host.id, { dhchap_dhgroup: '2048-BIT', ...(release === '26.0' ? { description: 'd' } : {}) });
+  const subsystem = withId.parse(await call('nvmet.subsys.create', { name: 'pve' }));
+  await call('nvmet.subsys.update', subsystem.id, { qid_max: 8 });
+  const hostLink = withId.parse(await call('nvmet.host_subsys.create', { host_id: host.id, subsys_id: subsystem.id }));
+  await call('nvmet.host_subsys.update', hostLink.id, { host_id: host.id });
+  const portLink = withId.parse(await call('nvmet.port_subsys.create', { port_id: port.id, subsys_id: subsystem.id }));
+  await call('nvmet.port_subsys.update', portLink.id, { port_id: port.id });
+  const path = { device_type: 'ZVOL', device_path: 'zvol/tank/pve/c' };
+  const namespace = withId.parse(await call('nvmet.namespace.create', { subsys_id: subsystem.id, ...path }));
+  await call('nvmet.namespace.update', namespace.id, { enabled: false });
+  await call('nvmet.namespace.update', namespace.id, { enabled: true, nsid: 7 });
+  await call('pool.dataset.attachments', 'tank/pve/c');
+  for (const name of ['subsys', 'namespace', 'port', 'host', 'host_subsys', 'port_subsys']) {
+    await call(`nvmet.${name}.query`, [], { extra: { verbose: true } });
+    await call(`nvmet.${name}.get_instance`, 1);
+  }
+  await call('nvmet.global.sessions', [], {});
+  await call('nvmet.namespace.delete', namespace.id, { remove: false });
+  await call('nvmet.port_subsys.delete', portLink.id);
+  await call('nvmet.host_subsys.delete', hostLink.id);
+  await call('nvmet.subsys.delete', subsystem.id, { force: false });
+  await call('nvmet.host.delete', host.id, {});
+  await call('nvmet.port.delete', port.id, {});
 }
 
 async function services(call: Recorder['call'], has: (name: string) => boolean): Promise<void> {
@@ -300,6 +338,28 @@ const SAMPLES: Readonly<Record<string, readonly unknown[]>> = {
   'zfs.snapshot.create': [{ dataset: 'tank', name: 's', recursive: false, exclude: [], properties: {} }],
   'zfs.snapshot.delete': ['tank@s', { defer: false, recursive: false }],
   'zfs.snapshot.clone': [{ snapshot: 'tank@s', dataset_dst: 'tank/x', dataset_properties: {} }],
+  'nvmet.global.update': [{ basenqn: 'nqn.2011-06.com.truenas:x', kernel: true, ana: false, rdma: false, xport_referral: true }],
+  'nvmet.subsys.create': [{ name: 'n', subnqn: null, allow_any_host: false, pi_enable: null, qid_max: null, ieee_oui: null, ana: null }],
+  'nvmet.subsys.delete': [1, { force: false }],
+  'nvmet.namespace.create': [{ nsid: 1, device_type: 'ZVOL', device_path: 'zvol/tank/a', filesize: null, enabled: true, subsys_id: 1 }],
+  'nvmet.namespace.delete': [1, { remove: false }],
+  'nvmet.port.create': [
+    {
+      addr_trtype: 'TCP',
+      addr_trsvcid: 4420,
+      addr_traddr: '127.0.0.1',
+      inline_data_size: null,
+      max_queue_size: null,
+      pi_enable: null,
+      enabled: true,
+    },
+  ],
+  'nvmet.port.delete': [1, { force: false }],
+  'nvmet.host.create': [
+    { hostnqn: 'nqn.2011-06.com.truenas:x', dhchap_key: null, dhchap_ctrl_key: null, dhchap_dhgroup: null, dhchap_hash: 'SHA-256' },
+  ],
+  'nvmet.host_subsys.create': [{ host_id: 1, subsys_id: 1 }],
+  'nvmet.port_subsys.create': [{ port_id: 1, subsys_id: 1 }],
   'service.control': ['START', 'iscsitarget', { silent: true }],
   'zfs.resource.destroy': [{ path: 'tank/x', recursive: false }],
 };

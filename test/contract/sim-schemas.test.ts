@@ -132,6 +132,20 @@ async function driveAll(drive: Drive, simulator: Simulator, release: SimRelease)
   await drive.call('pool.dataset.delete', `${parent}/vm-101-disk-0`, {});
 }
 
+/** A namespace's life, over the wire. */
+async function driveNamespaces(drive: Drive, simulator: Simulator): Promise<void> {
+  const zvol = `${simulator.dataset ?? ''}/vm-102-disk-0`;
+  await drive.call('pool.dataset.create', { name: zvol, type: 'VOLUME', volsize: GIB, sparse: true });
+  const subsystem = await drive.call('nvmet.subsys.create', { name: 'pve', allow_any_host: true });
+  const path = { device_type: 'ZVOL', device_path: `zvol/${zvol}` };
+  const namespace = await drive.call('nvmet.namespace.create', { ...path, subsys_id: idOf(subsystem) });
+  await drive.call('nvmet.namespace.query', [['device_path', '=', path.device_path]], { select: ['id', 'nsid', 'device_uuid'] });
+  await drive.call('nvmet.namespace.get_instance', idOf(namespace));
+  await drive.call('nvmet.namespace.delete', idOf(namespace), {});
+  await drive.call('nvmet.subsys.delete', idOf(subsystem));
+  await drive.call('pool.dataset.delete', zvol, {});
+}
+
 describe.runIf(present).each(SIM_RELEASES)('requests and answers of %s fit the published schemas', (release) => {
   let simulator: Simulator;
   let drive: Drive;
@@ -146,6 +160,7 @@ describe.runIf(present).each(SIM_RELEASES)('requests and answers of %s fit the p
 
   it('through the life of a disk and the calls around it', async () => {
     await driveAll(drive, simulator, release);
+    if (release !== '25.04') await driveNamespaces(drive, simulator);
     expect(drive.problems).toEqual([]);
     expect(drive.called.size).toBeGreaterThan(50);
   });

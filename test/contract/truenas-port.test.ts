@@ -253,6 +253,32 @@ describe.each(RELEASES)('ArrayPort on TrueNAS %s', { timeout: 120_000 }, (releas
     await narrow.close();
   });
 
+  it('reads and deletes namespaces; there are none on 25.04', async () => {
+    expect(await array.namespaces(soon())).toEqual([]);
+    if (release === '25.04') return;
+    const admin = await TestingClient.open(simulator);
+    await admin.login(simulator);
+    const id = `${dataset}/vm-110-disk-0`;
+    await array.createZvol(zvol(id), soon());
+    await admin.call('nvmet.subsys.create', { name: 'pve', subnqn: 'nqn.2005-10.org.freenas.ctl:pve' });
+    await admin.call('nvmet.namespace.create', { subsys_id: 1, device_type: 'ZVOL', device_path: `zvol/${id}` });
+    const [found] = await array.namespaces(soon());
+    expect(found).toMatchObject({
+      nsid: 1,
+      subsystem: { id: 1, name: 'pve', nqn: 'nqn.2005-10.org.freenas.ctl:pve' },
+      disk: `zvol/${id}`,
+      enabled: true,
+    });
+    expect(found?.uuid).toMatch(/^[0-9a-f-]{36}$/);
+    const extent = { name: 'vm-110-disk-0', zvol: id, blocksize: 512, comment: '' } as const;
+    expect(await codeOf(array.createExtent(extent, soon()))).not.toBe('no error');
+    await array.deleteNamespace(found?.id ?? 0, soon());
+    expect(await array.namespaces(soon())).toEqual([]);
+    expect(await codeOf(array.deleteNamespace(found?.id ?? 0, soon()))).not.toBe('no error');
+    await array.deleteZvol(id, soon());
+    admin.socket.close();
+  });
+
   it('reads which snapshots are held', async () => {
     const id = `${dataset}/vm-109-disk-0`;
     await array.createZvol(zvol(id), soon());
