@@ -1,6 +1,6 @@
 import { choice, decimal, flag, freeText, textSetting, whole, wordList } from './setting.ts';
 import { fingerprintRule, hostRule, pathRule, portalListRule, portalRule, schemeRule, usernameRule } from './text-rules.ts';
-import { blocksizeRule, chapUserRule, datasetRule, targetRule } from './volume-rules.ts';
+import { BLOCK_SIZES, blocksizeRule, chapUserRule, datasetRule, targetRule } from './volume-rules.ts';
 
 /** TrueNAS's words for compression, as the official plugin offers them (F-425). */
 const COMPRESSION = [
@@ -155,7 +155,7 @@ export const VOLUMES = {
       title: 'Block size',
       description:
         'volblocksize of new volumes. A volume whose size is no multiple of it gets the largest block size that fits, so sizes stay exact.',
-      expected: 'a power of two from 512 to 128K, for example 16K',
+      expected: `one of ${BLOCK_SIZES.join(', ')}`,
       default: '16K',
     },
     blocksizeRule,

@@ -1,18 +1,41 @@
-import { decimal, flag, freeText, whole } from './setting.ts';
+import { decimal, flag, freeText, textSetting, whole } from './setting.ts';
+import { nqnRule } from './volume-rules.ts';
 
 const NEVER = 'it never did anything in the Perl plugins either';
 const NVME = 'it belongs to NVMe/TCP, which is not offered yet';
 const ONE_DEVICE = 'only the device of the one volume is ever removed; sessions are shared with other volumes and stay';
 const IDENTITY = 'devices are found by their identity, never by path pattern';
+const NQN = 'an NQN such as nqn.2011-06.com.truenas:name, or nqn.2014-08.org.nvmexpress:uuid:UUID';
 const DEADLINES = 'every call carries its own deadline';
 
 function tn(name: string, more: readonly string[] = []): readonly string[] {
   return [`tn_${name}`, ...more];
 }
 
+/** Names of NVMe subsystem and host: of no effect, but their form is judged. */
+export const NQN_SETTINGS = [
+  textSetting(
+    'subsystem_nqn',
+    {
+      aliases: tn('subsystem_nqn'),
+      title: 'NVMe subsystem',
+      description: 'NQN of the subsystem on TrueNAS.',
+      expected: NQN,
+      fixed: true,
+      reason: NVME,
+    },
+    nqnRule,
+  ),
+  textSetting(
+    'hostnqn',
+    { aliases: tn('hostnqn'), title: 'NVMe host name', description: 'NQN of this host.', expected: NQN, reason: NVME },
+    nqnRule,
+  ),
+] as const;
+
 /**
  * Settings that stand in existing sections and change nothing here. They are accepted so that the sections keep working
- * (F-022) and named by `pve-truenas config check`. Their values are not judged: what has no effect cannot be wrong.
+ * (F-022) and named by `pve-truenas config check`. A wrong value is no more than a warning: what has no effect breaks nothing.
  */
 export const INERT = [
   freeText('api_transport', {
@@ -135,14 +158,7 @@ export const INERT = [
       reason: 'the daemon logs by severity: journalctl -u pve-truenasd',
     },
   ),
-  freeText('subsystem_nqn', {
-    aliases: tn('subsystem_nqn'),
-    title: 'NVMe subsystem',
-    description: 'NQN of the subsystem on TrueNAS.',
-    fixed: true,
-    reason: NVME,
-  }),
-  freeText('hostnqn', { aliases: tn('hostnqn'), title: 'NVMe host name', description: 'NQN of this host.', reason: NVME }),
+  ...NQN_SETTINGS,
   freeText('nvme_dhchap_secret', {
     aliases: tn('nvme_dhchap_secret'),
     title: 'DH-CHAP secret',

@@ -105,7 +105,9 @@ describe('parseSection', () => {
 
   it.each([
     ['tank/prox,mox', "','", 10],
-    ['tank/pröx', "'?'", 8],
+    ['tank/pröx', 'U+00F6', 8],
+    ['tank/with blank', "' '", 10],
+    ['tank/😀x', 'U+1F600', 6],
     ['tank@snap', "'@'", 5],
     ['tank/a%b', "'%'", 7],
     ['/tank', "'/'", 1],
@@ -120,7 +122,7 @@ describe('parseSection', () => {
     expect(fault?.message).toContain(`position ${position}`);
   });
 
-  it.each(['tank', 'tank/proxmox', 'Tank_1/a.b-c/d:e', 'tank/with blank'])('accepts the dataset %s', (dataset) => {
+  it.each(['tank', 'tank/proxmox', 'Tank_1/a.b-c/d:e'])('accepts the dataset %s', (dataset) => {
     expect(configOf({ dataset }).dataset).toBe(dataset);
   });
 
@@ -187,6 +189,38 @@ describe('parseSection', () => {
     'x'.repeat(121),
   ])('refuses the target %j', (target_iqn) => {
     expect(errorsOf({ target_iqn })).toEqual(['target_iqn']);
+  });
+
+  it.each([
+    ['iqn.2005-13.org.x:y', /'13' is not a month/],
+    ['iqn.2005-10.-x:y', /'-x' is not a reversed domain name/],
+    ['iqn.2005-10.org.x:', /nothing stands after the colon/],
+    ['iqn.2005-10.org.x:a b', /character ' ' at position 20/],
+    ['iqn.proxmox', /begins with iqn\.YEAR-MONTH\./],
+    [`iqn.2005-10.org.x:${'y'.repeat(220)}`, /has 238 bytes, an IQN has at most 223/],
+    ['a_b', /character '_' at position 2 is not allowed in a target's name/],
+  ])('says what is wrong with the target %s', (target_iqn, pattern) => {
+    expect(faultsOf({ target_iqn })[0]?.message).toMatch(pattern);
+  });
+
+  it.each(['nqn.2011-06.com.truenas:x', 'nqn.2011-06.com.truenas', 'nqn.2014-08.org.nvmexpress:uuid:4c4c4544-0050-4d10-8036-b7c04f4e4b32'])(
+    'takes the NQN %s as without effect only',
+    (hostnqn) => {
+      expect(faultsOf({ hostnqn })).toHaveLength(1);
+    },
+  );
+
+  it.each([
+    ['nqn.2011.com.truenas:x', /begins with nqn\.YEAR-MONTH\./],
+    ['nqn.2011-00.com.truenas:x', /'00' is not a month/],
+    ['nqn.2014-08.org.nvmexpress:uuid:4c4c4544', /no UUID stands after uuid:/],
+    ['nqn.2011-06.com.truenas:a b', /character ' ' at position 26/],
+    [`nqn.2011-06.com.truenas:${'é'.repeat(110)}`, /has 244 bytes/],
+    ['x', /begins with nqn/],
+  ])('warns of the NQN %s', (subsystem_nqn, pattern) => {
+    const faults = faultsOf({ subsystem_nqn });
+    expect(faults.map((fault) => fault.severity)).toEqual(['warning', 'warning']);
+    expect(faults[1]?.message).toMatch(pattern);
   });
 
   it.each([
@@ -303,6 +337,43 @@ describe('parseSection', () => {
     expect(JSON.stringify(faults)).not.toContain('SECRET');
   });
 
+  it('judges a CHAP secret in storage.cfg where CHAP is used: 12 to 16 characters (truenas-api 11)', () => {
+    for (const chap_password of ['elevenchars', 'seventeencharsxxx']) {
+      const faults = faultsOf({ chap_user: 'pve', chap_password });
+      expect(faults.filter((fault) => fault.severity === 'error')).toMatchObject([{ setting: 'chap_password' }]);
+      expect(JSON.stringify(faults)).not.toContain(chap_password);
+      expect(errorsOf({ chap_password })).toEqual([]);
+    }
+    for (const chap_password of ['twelve-chars', 'with a blank in', 'sixteen-chars-xx']) {
+      expect(errorsOf({ chap_user: 'pve', chap_password })).toEqual([]);
+    }
+  });
+
+  it('knows an API key by its form', () => {
+    expect(faultsOf({ api_key: `1-${'a'.repeat(64)}` })).toHaveLength(1);
+    const faults = faultsOf({ tn_api_key: 'hunter2-is-no-key' });
+    expect(faults.map((fault) => [fault.setting, fault.severity])).toEqual([
+      ['tn_api_key', 'warning'],
+      ['tn_api_key', 'warning'],
+    ]);
+    expect(JSON.stringify(faults)).not.toContain('hunter2');
+  });
+
+  it('names all wrong portals of a list', () => {
+    expect(faultsOf({ portals: '192.0.2.1, 192.0.2.999, [x], ::1' })[0]?.message).toMatch(/192\.0\.2\.999.*; .*\[x\]/);
+  });
+
+  it('warns of thin volumes that may be larger than the pool', () => {
+    expect(faultsOf({ 'truenas-force-size': 1 })).toMatchObject([{ setting: 'truenas-force-size', severity: 'warning' }]);
+    expect(faultsOf({ 'truenas-force-size': 1, tn_sparse: 0 })).toEqual([]);
+  });
+
+  it('warns of a CA beside a fingerprint', () => {
+    expect(faultsOf({ fingerprint: 'AB'.repeat(32), 'truenas-ca': '/etc/ca.pem' })).toMatchObject([
+      { setting: 'truenas-ca', severity: 'warning' },
+    ]);
+  });
+
   it('refuses CHAP with the initiator of QEMU, and warns of multipath there', () => {
     expect(errorsOf({ 'truenas-initiator': 'qemu', chap_user: 'pve' })).toEqual(['chap_user']);
     expect(configOf({ 'truenas-initiator': 'qemu' }).initiator).toBe('qemu');
@@ -342,17 +413,8 @@ describe('parseSection', () => {
 
   it('never throws, and gives a config exactly when there is no error', () => {
     const names = fc.oneof(fc.constantFrom(...SETTINGS.flatMap((setting) => [setting.name, ...setting.aliases])), fc.string());
-    const values = fc.oneof(
-      fc.string(),
-      fc.integer(),
-      fc.double(),
-      fc.boolean(),
-      fc.constant(null),
-      fc.dictionary(fc.string(), fc.constant(1)),
-      fc.array(fc.string()),
-    );
     fc.assert(
-      fc.property(fc.string(), fc.dictionary(names, values, { maxKeys: 6 }), fc.boolean(), (id, raw, complete) => {
+      fc.property(fc.string(), fc.dictionary(names, HOSTILE, { maxKeys: 6 }), fc.boolean(), (id, raw, complete) => {
         const { config, faults } = parseSection(complete ? 'nas' : id, complete ? { ...raw, ...GOOD } : raw);
         expect(config === null).toBe(faults.some((fault) => fault.severity === 'error'));
         for (const fault of faults) expect(fault.cure).not.toBe('');
@@ -360,4 +422,64 @@ describe('parseSection', () => {
       { numRuns: 100 },
     );
   });
+
+  describe.each(SETTINGS.flatMap((setting) => [setting.name, ...setting.aliases]))('%s', (name) => {
+    it('turns whatever stands there into a value or into a fault that names it, in printable text', () => {
+      const setting = settingNamed(name);
+      fc.assert(
+        fc.property(HOSTILE, (value) => {
+          const { config, faults } = parseSection('nas', { ...without(setting), [name]: value });
+          expect(config === null).toBe(faults.some((fault) => fault.severity === 'error'));
+          const understood = value === null || setting?.schema.safeParse(value).success === true || setting?.effect === 'none';
+          if (!understood) expect(faults.map((fault) => fault.setting)).toContain(name);
+          for (const fault of faults) {
+            expect(fault.cure).not.toBe('');
+            expect(fault.message).toMatch(/^[\x20-\x7e\u2019]{1,700}$/);
+          }
+        }),
+        { numRuns: 60 },
+      );
+    });
+  });
 });
+
+/** What a hand, a script or a broken file may put there. */
+const HOSTILE = fc.oneof(
+  fc.string({ unit: 'binary' }),
+  fc.string({ unit: 'grapheme' }),
+  fc.constantFrom(
+    '',
+    ' ',
+    '\0',
+    'a\0b',
+    '\u202etxt',
+    '\ud800',
+    '0x10',
+    '1e3',
+    '１２',
+    '-0',
+    'NaN',
+    '1,5',
+    '99999999999999999999',
+    '../..',
+    '$(reboot)',
+    '[::',
+    'x'.repeat(5000),
+    '/'.repeat(4000),
+    '[]:'.repeat(500),
+    ','.repeat(4000),
+  ),
+  fc.integer().map(String),
+  fc.integer(),
+  fc.double(),
+  fc.boolean(),
+  fc.constant(null),
+  fc.dictionary(fc.string(), fc.constant(1)),
+  fc.array(fc.string()),
+  fc.object(),
+);
+
+/** The complete section without one setting. */
+function without(setting: { readonly name: string } | undefined): Record<string, unknown> {
+  return Object.fromEntries(Object.entries(GOOD).filter(([key]) => key !== setting?.name));
+}

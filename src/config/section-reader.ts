@@ -1,12 +1,12 @@
 import { printable } from '../core/volume-name.ts';
 import { SETTINGS, settingNamed } from './schema.ts';
 import type { Setting } from './setting.ts';
-import type { ConfigFault } from './storage-config.ts';
+import type { ConfigFault, Severity } from './storage-config.ts';
 
 /** What one section says, setting by setting; reading a value collects its faults. */
 export interface SectionReader {
-  /** The checked value; undefined when it is not set or wrong (then there is a fault). Read a setting once. */
-  read<T>(setting: Setting<T>): T | undefined;
+  /** The checked value; undefined when it is not set or wrong (then there is a fault, by default an error). Read a setting once. */
+  read<T>(setting: Setting<T>, severity?: Severity): T | undefined;
   /** The names under which the setting stands in the section: none when it is not set. */
   names(setting: Setting): readonly string[];
   /** The name the user knows it by: as written, else in the style (`tn_…` or not) of the section. */
@@ -42,25 +42,25 @@ export function readerOf(raw: Readonly<Record<string, unknown>>, faults: ConfigF
     (setting: Setting, message: string, cure: string): void => {
       faults.push({ setting: nameOf(setting), severity, message, cure });
     };
-  const read = <T>(setting: Setting<T>): T | undefined => {
+  const read = <T>(setting: Setting<T>, severity: Severity = 'error'): T | undefined => {
     const values = (written.get(setting) ?? []).flatMap((one) => {
-      const parsed = valueOf(setting, one, faults);
+      const parsed = valueOf(setting, one, severity, faults);
       return parsed === null ? [] : [{ name: one.name, value: parsed.value }];
     });
     const [first, ...others] = values;
     if (first === undefined) return undefined;
     const other = others.find((one) => JSON.stringify(one.value) !== JSON.stringify(first.value));
-    if (other !== undefined) faults.push(contradiction(first.name, other.name));
+    if (other !== undefined) faults.push(contradiction(first.name, other.name, severity));
     return first.value;
   };
   return { read, names, nameOf, error: put('error'), warning: put('warning') };
 }
 
-function valueOf<T>(setting: Setting<T>, { name, raw }: Written, faults: ConfigFault[]): { readonly value: T } | null {
+function valueOf<T>(setting: Setting<T>, { name, raw }: Written, severity: Severity, faults: ConfigFault[]): { readonly value: T } | null {
   if (setting.type !== 'boolean' && (raw === null || raw === undefined)) {
     faults.push({
       setting: name,
-      severity: 'warning',
+      severity: setting.required === true ? 'error' : 'warning',
       message: 'has no value and is passed over',
       cure: `set ${name} to ${setting.expected}, or remove it`,
     });
@@ -68,15 +68,16 @@ function valueOf<T>(setting: Setting<T>, { name, raw }: Written, faults: ConfigF
   }
   const parsed = setting.schema.safeParse(raw);
   if (parsed.success) return { value: parsed.data };
-  const reason = setting.sensitive === true ? undefined : parsed.error.issues[0]?.message;
-  faults.push({ setting: name, severity: 'error', message: reason ?? 'is not usable', cure: `set ${name} to ${setting.expected}` });
+  // the rules of sensitive settings quote nothing of the value (secret-rules.ts)
+  const reason = parsed.error.issues[0]?.message ?? 'is not usable';
+  faults.push({ setting: name, severity, message: reason, cure: `set ${name} to ${setting.expected}` });
   return null;
 }
 
-function contradiction(one: string, other: string): ConfigFault {
+function contradiction(one: string, other: string, severity: Severity): ConfigFault {
   return {
     setting: other,
-    severity: 'error',
+    severity,
     message: `${one} and ${other} are two names of one setting and have different values`,
     cure: `remove one of ${one} and ${other}`,
   };

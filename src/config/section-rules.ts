@@ -1,7 +1,9 @@
 import { isLoopback } from '../core/loopback.ts';
 import { printable } from '../core/volume-name.ts';
 import { CONNECTION, FABRIC, PVE, VOLUMES } from './active-settings.ts';
+import { NQN_SETTINGS } from './inert-settings.ts';
 import { SETTINGS } from './schema.ts';
+import { apiKeyFault, chapSecretFault } from './secret-rules.ts';
 import type { SectionReader } from './section-reader.ts';
 import type { Setting } from './setting.ts';
 import type { StorageConfig } from './storage-config.ts';
@@ -14,10 +16,12 @@ type Required = 'apiHost' | 'dataset' | 'target';
 export function judgeTogether(draft: DraftConfig, section: SectionReader): void {
   judgeMissing(draft, section);
   judgeConnection(draft, section);
+  judgeVolumes(draft, section);
   judgeFabric(draft, section);
   judgeSecrets(draft, section);
-  judgeContent(section);
+  judgeContent(draft, section);
   nameInert(section);
+  judgeNames(section);
 }
 
 function judgeMissing(draft: DraftConfig, section: SectionReader): void {
@@ -119,21 +123,60 @@ function judgeSecrets(draft: DraftConfig, section: SectionReader): void {
       );
     }
   }
-  if (section.names(FABRIC.chapPassword).length > 0 && section.names(FABRIC.chapUser).length === 0) {
-    const user = section.nameOf(FABRIC.chapUser);
+  const key = section.read(CONNECTION.apiKey);
+  const strange = key === undefined ? null : apiKeyFault(key);
+  if (strange !== null) section.warning(CONNECTION.apiKey, strange, `set it to ${CONNECTION.apiKey.expected}`);
+  const secret = section.read(FABRIC.chapPassword);
+  const wrong = secret === undefined ? null : chapSecretFault(secret);
+  const user = section.nameOf(FABRIC.chapUser);
+  if (section.names(FABRIC.chapUser).length === 0) {
+    if (section.names(FABRIC.chapPassword).length === 0) return;
     section.warning(FABRIC.chapPassword, `has no effect without ${user}`, `set ${user} to ${FABRIC.chapUser.expected}`);
+  } else if (wrong !== null) {
+    section.error(FABRIC.chapPassword, wrong, `set ${section.nameOf(FABRIC.chapPassword)} to ${FABRIC.chapPassword.expected}`);
   }
+}
+
+function judgeVolumes(draft: DraftConfig, section: SectionReader): void {
+  if (!draft.forceSize || !draft.sparse) return;
+  section.warning(
+    VOLUMES.forceSize,
+    `lets thin volumes be larger than the pool (${section.nameOf(VOLUMES.sparse)} is on): a full pool stops every guest on it`,
+    `remove ${section.nameOf(VOLUMES.forceSize)} as soon as the large volume is made`,
+  );
+}
+
+/** What PVE does with a section whose content or nodes it cannot read (PVE::SectionConfig parse_config, pve-storage-api 2). */
+const DROPPED = 'PVE drops the whole section, and with it fails the storage list of every node';
+/** PVE::JSONSchema pve_verify_node_name */
+const NODE_NAME = /^[a-z0-9](?:[a-z0-9-]*[a-z0-9])?$/i;
+
+function shownWords(words: readonly string[]): string {
+  const shown = words.slice(0, 5).map((word) => `'${printable(word)}'`);
+  return words.length > 5 ? `${shown.join(', ')} and ${words.length - 5} more` : shown.join(', ');
 }
 
 const CONTENT = new Set(['images', 'rootdir', 'none']);
 
-function judgeContent(section: SectionReader): void {
+function judgeContent(draft: DraftConfig, section: SectionReader): void {
   const content = section.read(PVE.content) ?? [];
   const foreign = content.filter((word) => !CONTENT.has(word));
   if (foreign.length > 0) {
-    section.warning(PVE.content, `${foreign.join(', ')}: not kept on this storage`, `set content to ${PVE.content.expected}`);
+    section.warning(PVE.content, `${shownWords(foreign)}: not kept on this storage`, `set content to ${PVE.content.expected}`);
+  }
+  if (content.includes('none') && content.some((word) => word !== 'none' && CONTENT.has(word))) {
+    section.error(PVE.content, `none stands beside other content: ${DROPPED}`, `set content to ${PVE.content.expected}`);
+  }
+  const strangers = (draft.nodes ?? []).filter((name) => !NODE_NAME.test(name));
+  if (strangers.length > 0) {
+    section.error(PVE.nodes, `${shownWords(strangers)}: no name of a node; ${DROPPED}`, `set nodes to ${PVE.nodes.expected}`);
   }
   if (section.read(PVE.shared) === false) section.warning(PVE.shared, 'has no effect: the storage is always shared', 'remove it');
+}
+
+/** NVMe names are no use yet, but a wrong one is better corrected before they are. */
+function judgeNames(section: SectionReader): void {
+  for (const setting of NQN_SETTINGS) section.read(setting, 'warning');
 }
 
 /** Names what is accepted and changes nothing (F-404, F-415..F-418, F-427..F-429 and the like). */

@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { printable } from '../core/volume-name.ts';
+import { strangeCharacter } from './characters.ts';
 
 /**
  * One setting of the storage type `truenasplugin`: what the Perl schema, the reference page and the parser are made from.
@@ -69,7 +70,10 @@ const text = z.preprocess(
   z
     .string('not a text')
     .max(MAX_TEXT, `longer than ${MAX_TEXT} characters`)
-    .refine((value) => !/\p{Cc}/u.test(value), 'contains a control character')
+    .superRefine((value, context) => {
+      const strange = strangeCharacter(value, /\P{Cc}/u);
+      if (strange !== null) context.addIssue({ code: 'custom', message: `${strange} is a control character` });
+    })
     .transform((value) => value.trim())
     .refine((value) => value !== '', 'is empty'),
 );

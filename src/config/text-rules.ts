@@ -1,6 +1,7 @@
 import { isIP, isIPv4, isIPv6 } from 'node:net';
 import type { PortalAddress } from '../core/host-port.ts';
 import { printable } from '../core/volume-name.ts';
+import { strangeCharacter } from './characters.ts';
 import type { TextRule } from './setting.ts';
 
 const HOSTNAME = /^(?=.{1,253}$)[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?(?:\.[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?)*\.?$/i;
@@ -14,7 +15,9 @@ function hostOf(text: string): { readonly value: string } | { readonly wrong: st
   // 192.000.002.010 is read as octal by some layers and as decimal by others: neither reading is taken (F-412)
   if (DOTTED.test(text)) return { wrong: `'${printable(text)}' is not an IPv4 address (four numbers 0 to 255 without leading zeros)` };
   if (HOSTNAME.test(text)) return { value: text };
-  return { wrong: `'${printable(text)}' is neither a host name nor an IP address` };
+  const strange = strangeCharacter(text, /[A-Za-z0-9_.-]/);
+  const why = strange === null ? '' : `: ${strange} is not allowed`;
+  return { wrong: `'${printable(text)}' is neither a host name nor an IP address${why}` };
 }
 
 /** Host of the management API: name, IPv4, or IPv6 with or without brackets; given back without them (F-010, F-401). */
@@ -41,16 +44,21 @@ export const portalRule: TextRule<PortalAddress> = (text) => {
 };
 
 const MAX_PORTALS = 64;
+/** Wrong portals of one list that a message names. */
+const MAX_WRONG = 5;
 
 /** Comma-separated portals; empty items are passed over, repeated ones kept once. */
 export const portalListRule: TextRule<readonly PortalAddress[]> = (text) => {
   const found: PortalAddress[] = [];
+  const wrong: string[] = [];
   for (const item of text.split(',')) {
     if (item.trim() === '') continue;
     const one = portalRule(item.trim());
-    if ('wrong' in one) return one;
-    found.push(one.value);
+    if ('wrong' in one) wrong.push(one.wrong);
+    else found.push(one.value);
   }
+  if (wrong.length > MAX_WRONG) wrong.splice(MAX_WRONG, Infinity, `and ${wrong.length - MAX_WRONG} more`);
+  if (wrong.length > 0) return { wrong: wrong.join('; ') };
   if (found.length > MAX_PORTALS) return { wrong: `${found.length} portals are more than the ${MAX_PORTALS} that are possible` };
   return { value: distinctPortals(found) };
 };
@@ -106,6 +114,7 @@ export const pathRule: TextRule<string> = (text) => {
 /** Owner of an API key; TrueNAS user names have at most 32 characters, directory users more (`DOMAIN\\name`). */
 export const usernameRule: TextRule<string> = (text) => {
   if (text.length > 256) return { wrong: 'longer than 256 characters' };
-  if (/\s/.test(text)) return { wrong: `'${printable(text)}' contains a blank` };
+  const strange = strangeCharacter(text, /\S/u);
+  if (strange !== null) return { wrong: `'${printable(text)}': ${strange} is a blank` };
   return { value: text };
 };
