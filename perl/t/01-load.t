@@ -92,8 +92,11 @@ for my $registered ([@all], [reverse(@all)]) {
 }
 my $list = PVE::Storage::Plugin->private()->{propertyList};
 is($list->{debug}->{type}, 'boolean', 'a name that another plugin declares is left to it');
-is($list->{api_port}->{type}, 'integer', 'a name that nobody else declares has our schema');
-is($list->{api_port}->{maximum}, 65535, 'with its range');
+is($list->{api_port}->{type}, 'string', 'a name that nobody else declares has our schema');
+is_deeply(
+    [grep { my $schema = $list->{$_}; grep { exists($schema->{$_}) } qw(minimum maximum enum pattern format) } keys %{ $plugin->properties() }],
+    [], 'no range and no list of words: PVE would pass over the line in storage.cfg and use the default, the daemon says what is wrong',
+);
 ok(PVE::Storage::Plugin->private()->{options}->{truenasplugin}->{debug}, 'the foreign property is still our option');
 is_deeply([grep { exists($plugin->properties()->{$_}) } qw(content nodes disable shared bwlimit fingerprint debug)], [], 'none of those is ours');
 ok(exists($plugin->properties()->{api_key}), 'asked again after the merge, our own names are still ours');

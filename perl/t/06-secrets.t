@@ -86,9 +86,9 @@ is(content('old.chap_password'), "old-chap\n", 'under each name');
 is_deeply([grep { /key|password/ } keys %$old], [], 'so that storage.cfg has none');
 is_deeply(\@warned, [], 'no warning so far');
 
-daemon([result => { warnings => [{ setting => 'debug', severity => 'warning', message => 'debug has no effect', cure => 'remove it' }, 'odd'] }]);
+daemon([result => { warnings => [{ setting => 'debug', severity => 'warning', message => 'has no effect', cure => 'remove it' }, 'odd'] }]);
 $plugin->on_add_hook('warn', $section->(), api_key => '1-k');
-is_deeply(\@warned, ["storage 'warn': debug has no effect; remove it\n"], "the daemon's warnings are shown");
+is_deeply(\@warned, ["storage 'warn': debug: has no effect; remove it\n"], "the daemon's warnings are shown");
 @warned = ();
 
 # ---- update

@@ -5,10 +5,10 @@
 /** TrueNAS checks the same when the secret is entered there (truenas-api 11: iscsi.auth). */
 const CHAP_LENGTH = { min: 12, max: 16 };
 
-/** Why a CHAP secret cannot be the one that TrueNAS has; null when it can. `text` is as it was kept, with its edges. */
-export function chapSecretFault(text: string): string | null {
-  const length = Array.from(text.trim()).length;
-  if (text !== text.trim()) return 'begins or ends with a blank, which TrueNAS refuses';
+/** Why a CHAP secret cannot be the one that TrueNAS has; null when it can. `padded`: blanks stood beside it. */
+export function chapSecretFault(secret: string, padded = false): string | null {
+  const length = Array.from(secret).length;
+  if (padded) return 'begins or ends with a blank, which TrueNAS refuses';
   if (length >= CHAP_LENGTH.min && length <= CHAP_LENGTH.max) return null;
   return `has ${length} characters; TrueNAS takes ${CHAP_LENGTH.min} to ${CHAP_LENGTH.max}`;
 }

@@ -24,18 +24,18 @@ const failureOf = (section?: Record<string, unknown>) =>
 describe('readSecret', () => {
   it('reads the file and cuts off blanks and the line end', async () => {
     await store(` ${KEY}\n`);
-    expect(await readSecret(folder, 'nas', 'api_key', { api_key: 'other' })).toEqual({ value: KEY, inline: false });
+    expect(await readSecret(folder, 'nas', 'api_key', { api_key: 'other' })).toEqual({ value: KEY, inline: false, padded: true });
   });
 
   it.each(['api_key', 'tn_api_key'])('falls back to %s in the section and says so (F-402)', async (name) => {
-    expect(await readSecret(folder, 'nas', 'api_key', { [name]: ` ${KEY} ` })).toEqual({ value: KEY, inline: true });
+    expect(await readSecret(folder, 'nas', 'api_key', { [name]: ` ${KEY} ` })).toEqual({ value: KEY, inline: true, padded: true });
   });
 
   it('keeps storages and secrets apart', async () => {
     await store('chap secret 12', 0o600, 'nas.chap_password');
     expect(await readSecret(folder, 'nas', 'api_key')).toBeNull();
     expect(await readSecret(folder, 'other', 'chap_password')).toBeNull();
-    expect(await readSecret(folder, 'nas', 'chap_password')).toEqual({ value: 'chap secret 12', inline: false });
+    expect(await readSecret(folder, 'nas', 'chap_password')).toEqual({ value: 'chap secret 12', inline: false, padded: false });
   });
 
   it('refuses an empty file instead of taking the old key of the section', async () => {

@@ -10,6 +10,8 @@ export interface Secret {
   readonly value: string;
   /** Whether it stood in storage.cfg, where it does not belong: warn about it, without showing it. */
   readonly inline: boolean;
+  /** Blanks beside it were cut off: whoever typed it may have meant them. */
+  readonly padded: boolean;
 }
 
 const MAX_BYTES = 1024;
@@ -34,12 +36,19 @@ export async function readSecret(
   if (!STORAGE_ID.test(id)) throw new StorageError('CONFIG_INVALID', `the storage id of a secret is not usable`);
   const path = join(directory, `${id}.${name}`);
   const stored = await readFileOf(path);
-  if (stored !== null) return { value: checked(stored, name, path), inline: false };
+  if (stored !== null) return { value: checked(stored, name, path), inline: false, padded: isPadded(stored) };
   for (const key of NAMES[name]) {
     const value = section[key];
-    if (typeof value === 'string' && value.trim() !== '') return { value: checked(value, name, `${key} of storage '${id}'`), inline: true };
+    if (typeof value === 'string' && value.trim() !== '') {
+      return { value: checked(value, name, `${key} of storage '${id}'`), inline: true, padded: isPadded(value) };
+    }
   }
   return null;
+}
+
+function isPadded(text: string): boolean {
+  const line = text.replace(/\r?\n$/, '');
+  return line !== line.trim();
 }
 
 /** The file's text; null when there is none. */

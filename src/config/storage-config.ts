@@ -58,7 +58,8 @@ export interface StorageConfig {
   readonly deviceTimeoutMs: number;
 }
 
-export type Severity = 'error' | 'warning';
+/** `error`: the storage does not work. `warning`: it works, but not as it seems. `hint`: it works, and could be done better. */
+export type Severity = 'error' | 'warning' | 'hint';
 
 /** One finding about a section. `cure` says what to do. */
 export interface ConfigFault {

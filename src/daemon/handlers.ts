@@ -1,3 +1,5 @@
+import { configInvalid, hasError } from '../config/config-invalid.ts';
+import type { ConfigFault } from '../config/storage-config.ts';
 import { withDeadline } from '../core/deadline.ts';
 import { StorageError } from '../core/errors.ts';
 import type { Clock, Deadline } from '../core/ports.ts';
@@ -16,7 +18,7 @@ import { createSnapshot, deleteSnapshot, listSnapshots, rollback, rollbackBlocke
 import type { MetricsSource } from './collect-metrics.ts';
 import type { Overview } from './overview.ts';
 import type { Handlers } from './rpc.ts';
-import { validationFaults } from './validation.ts';
+import type { Judgement, Occasion } from './validation.ts';
 
 /** ms within which status and check_connection answer whatever the array does: pvestatd serves all storages in turn (F-013). */
 const STATUS_MS = 2_000;
@@ -24,6 +26,8 @@ const STATUS_MS = 2_000;
 export interface HandlerOptions {
   readonly resolve: (storage: StorageParam) => Promise<StorageContext>;
   readonly forget: (id: string) => Promise<void>;
+  readonly judge: (storage: StorageParam, occasion: Occasion, deadline: Deadline) => Promise<Judgement>;
+  readonly passedOver: (storage: StorageParam) => Promise<readonly ConfigFault[]>;
   readonly overview: Overview;
   readonly metrics: MetricsSource;
   readonly version: string;
@@ -33,11 +37,17 @@ export interface HandlerOptions {
 
 /** Binds every method of the socket to its use case. */
 export function createHandlers(options: HandlerOptions): Handlers {
-  const { resolve, forget, overview, metrics, clock } = options;
+  const { resolve, forget, judge, passedOver, overview, metrics, clock } = options;
   const started = clock.monotonic();
   const on = async <T>(storage: StorageParam, work: (context: StorageContext) => Promise<T>): Promise<T> => work(await resolve(storage));
   const change = <T>(method: ChangingOperation, storage: StorageParam, work: (context: StorageContext) => Promise<T>): Promise<T> =>
     sayingState(method, () => resolve(storage), work);
+  /** For the calls by which PVE asks whether the storage works: what PVE passed over in storage.cfg makes it inactive. */
+  const onWhole = async <T>(storage: StorageParam, work: (context: StorageContext) => Promise<T>): Promise<T> => {
+    const lost = await passedOver(storage);
+    if (lost.length > 0) throw configInvalid(storage.id, lost);
+    return on(storage, work);
+  };
   const brief = <T>(deadline: Deadline, what: string, work: (own: Deadline) => Promise<T>): Promise<T> =>
     withDeadline(clock, Math.min(STATUS_MS, Math.max(1, deadline.remaining())), what, work, deadline.signal);
 
@@ -52,19 +62,21 @@ export function createHandlers(options: HandlerOptions): Handlers {
         uptime_s: Math.round((clock.monotonic() - started) / 1000),
       }),
 
-    'storage.validate': async ({ storage }, deadline) =>
-      change('storage.validate', storage, async (context) => {
-        const limit = Math.min(context.config.apiTimeoutMs, Math.max(1, deadline.remaining()));
-        return {
-          warnings: await withDeadline(clock, limit, 'checking the storage', (own) => validationFaults(context, own), deadline.signal),
-        };
-      }),
+    'storage.validate': async ({ storage, action, removed }, deadline) => {
+      const { faults } = await judge(storage, { action, removed: removed ?? [] }, deadline);
+      if (hasError(faults)) throw configInvalid(storage.id, faults);
+      return { warnings: [...faults] };
+    },
+    'storage.probe': async ({ storage }, deadline) => {
+      const { asked, faults } = await judge(storage, { action: 'probe', removed: [] }, deadline);
+      return { asked, faults: [...faults] };
+    },
     'storage.forget': async ({ storage }) => {
       await forget(storage.id);
       return {};
     },
     'storage.check': async ({ storage }, deadline) =>
-      on(storage, async (context) => {
+      onWhole(storage, async (context) => {
         try {
           if (context.array.connection().state !== 'ready') await brief(deadline, 'connecting', (own) => context.array.ready(own));
           return { reachable: true };
@@ -74,12 +86,12 @@ export function createHandlers(options: HandlerOptions): Handlers {
         }
       }),
     'storage.activate': async ({ storage }, deadline) =>
-      on(storage, async (context) => {
+      onWhole(storage, async (context) => {
         await context.inventory.ready(context.config.dataset, deadline);
         return {};
       }),
     'storage.status': async ({ storage }, deadline) =>
-      on(storage, (context) => brief(deadline, 'reading the status', (own) => storageStatus(context, own))),
+      onWhole(storage, (context) => brief(deadline, 'reading the status', (own) => storageStatus(context, own))),
 
     'volume.list': async ({ storage, vmid, volumes }, deadline) =>
       on(storage, async (context) => {

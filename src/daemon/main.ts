@@ -19,6 +19,7 @@ import { createRpc, overlongAnswer } from './rpc.ts';
 import { Settler } from './settle.ts';
 import { activatedSocket, clearSocketPath, listenPrivately } from './socket.ts';
 import { Storages } from './storages.ts';
+import { judgeStorage } from './validation.ts';
 import { VERSION } from '../core/version.ts';
 
 interface Options {
@@ -86,6 +87,8 @@ async function serve(options: Options): Promise<number> {
   const handlers = createHandlers({
     resolve: (param) => storages.resolve(param),
     forget: (id) => storages.forget(id),
+    judge: (param, occasion, deadline) => judgeStorage(storages, param, occasion, clock, deadline),
+    passedOver: (param) => storages.passedOver(param),
     overview,
     metrics,
     version: VERSION,

@@ -1,7 +1,8 @@
 import { withDeadline } from '../core/deadline.ts';
 import { asStorageError, StorageError } from '../core/errors.ts';
 import type { Clock, Deadline } from '../core/ports.ts';
-import { parseSection } from '../config/parse-section.ts';
+import { faultLine } from '../config/config-invalid.ts';
+import { parseFileSection } from '../config/file-section.ts';
 import type { StorageSection } from '../config/storage-cfg.ts';
 import { storageParam, type StorageParam } from '../protocol/envelope.ts';
 import type { Result } from '../protocol/methods.ts';
@@ -78,7 +79,7 @@ export class Overview {
   }
 
   async #statusOf(section: StorageSection, deadline: Deadline): Promise<StatusRow> {
-    const { config } = parseSection(section.id, section.properties);
+    const { config, faults } = parseFileSection(section);
     const row = {
       id: section.id,
       api: config === null ? '' : `${config.apiScheme}://${config.apiHost}:${config.apiPort}`,
@@ -89,6 +90,10 @@ export class Overview {
       volumes: 0,
     };
     if (isDisabled(section)) return { ...row, state: 'down', reason: 'disabled in storage.cfg' };
+    if (config === null) {
+      const errors = faults.filter((fault) => fault.severity === 'error');
+      return { ...row, state: 'down', reason: errors.map(faultLine).join('; ') };
+    }
     try {
       const context = await this.#options.resolve(paramOf(section));
       const status = await storageStatus(context, deadline);
@@ -112,7 +117,7 @@ export class Overview {
   }
 
   async #healthOf(section: StorageSection, deadline: Deadline): Promise<HealthRow> {
-    const { faults } = parseSection(section.id, section.properties);
+    const { faults } = parseFileSection(section);
     const checks: Check[] = faults.map((fault) => ({
       name: `setting ${fault.setting}`,
       state: fault.severity === 'error' ? 'critical' : 'warning',
@@ -150,8 +155,9 @@ function withoutSecrets(properties: Readonly<Record<string, unknown>>): Record<s
 }
 
 function isDisabled(section: StorageSection): boolean {
+  // of a boolean PVE takes 1 alone, or the name alone (file-section.ts names what it passes over)
   const value = section.properties['disable'];
-  return value !== undefined && !['', '0', 'no', 'off', 'false'].includes(String(value).toLowerCase());
+  return value === null || value === '1';
 }
 
 function worstOf(states: readonly ('ok' | 'warning' | 'critical')[]): 'ok' | 'warning' | 'critical' {

@@ -1,26 +1,30 @@
 import { createHash, randomUUID } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
-import type { ArrayPort } from '../core/array-port.ts';
 import { StorageError } from '../core/errors.ts';
 import type { HostPort } from '../core/host-port.ts';
 import type { Journal } from '../core/journal-port.ts';
 import { KeyedLock } from '../core/keyed-lock.ts';
 import type { Meter } from '../core/metrics.ts';
 import type { Clock, Log } from '../core/ports.ts';
+import { configInvalid } from '../config/config-invalid.ts';
+import { parseFileSection } from '../config/file-section.ts';
 import { parseSection } from '../config/parse-section.ts';
-import { readSecret, type SecretName } from '../config/secrets.ts';
-import type { StorageConfig } from '../config/storage-config.ts';
+import { readSecret, type Secret, type SecretName } from '../config/secrets.ts';
+import type { ConfigFault, StorageConfig } from '../config/storage-config.ts';
 import { parseStorageCfg, type StorageSection } from '../config/storage-cfg.ts';
 import { probePortal } from '../host/portal-probe.ts';
 import { Inventory } from '../inventory/inventory.ts';
 import type { StorageParam } from '../protocol/envelope.ts';
-import { createArray } from '../truenas/array.ts';
+import { createArray, type TrueNasArray } from '../truenas/array.ts';
 import { arrayKey } from '../truenas/array-key.ts';
 import type { StorageContext } from '../volumes/context.ts';
 import { LunAllocator } from '../volumes/lun-allocator.ts';
 import type { LunRestFile } from './lun-rest-file.ts';
 
 export const STORAGE_TYPE = 'truenasplugin';
+
+/** ms for which the session of a section that was found right is kept before PVE uses it */
+const KEPT_MS = 30_000;
 
 export interface StoragesOptions {
   readonly storageCfg: string;
@@ -37,7 +41,7 @@ export interface StoragesOptions {
 /** One array with one credential: its session, its inventory and the LUN numbers promised on it. */
 interface ArrayEntry {
   readonly key: string;
-  readonly array: ArrayPort;
+  readonly array: TrueNasArray;
   readonly inventory: Inventory;
   readonly luns: LunAllocator;
   readonly users: Set<string>;
@@ -59,8 +63,57 @@ export class Storages {
 
   /** The context of a storage as the caller describes it. Errors: CONFIG_INVALID (all faults in one), SECRET_MISSING. */
   async resolve(param: StorageParam): Promise<StorageContext> {
+    const { entry, context } = await this.#open(param);
+    this.#use(param.id, entry);
+    this.#known.set(param.id, context);
+    return context;
+  }
+
+  /**
+   * Runs `work` on a storage as the caller describes it without taking that description over: the storage's own session and
+   * what runs on it stay. A session that only this needed is kept for a moment when `work` is content, since PVE calls next.
+   * Errors: those of resolve.
+   */
+  async trying<T>(param: StorageParam, work: (context: StorageContext) => Promise<T>, content: (result: T) => boolean): Promise<T> {
+    const { entry, context } = await this.#open(param);
+    const user = randomUUID();
+    entry.users.add(user);
+    const letGo = (): void => {
+      entry.users.delete(user);
+      if (entry.users.size === 0) this.#dropLater(entry);
+    };
+    try {
+      // settings or key are being changed: a session that was refused before deserves another attempt
+      entry.array.credentialChanged();
+      const result = await work(context);
+      if (content(result)) this.#options.clock.after(KEPT_MS, letGo);
+      else letGo();
+      return result;
+    } catch (error) {
+      letGo();
+      throw error;
+    }
+  }
+
+  /** A secret of a storage, from its file or, unless PVE is about to remove that line, from storage.cfg. Errors: as readSecret. */
+  async secret(id: string, name: SecretName, fromCfg = true): Promise<Secret | null> {
+    const inline = fromCfg ? (await this.configured().catch(() => [])).find((section) => section.id === id)?.properties : {};
+    return readSecret(this.#options.privDir, id, name, inline);
+  }
+
+  /** Errors in storage.cfg that PVE passed over when it read the section for the caller, and secrets that stand there. */
+  async passedOver(param: StorageParam): Promise<readonly ConfigFault[]> {
+    const section = (await this.configured().catch(() => [])).find((one) => one.id === param.id);
+    if (section === undefined) return [];
+    return parseFileSection(section).faults.filter(
+      ({ setting, severity }) =>
+        severity === 'error' && Object.hasOwn(section.properties, setting) && !Object.hasOwn(param.config, setting),
+    );
+  }
+
+  async #open(param: StorageParam): Promise<{ readonly entry: ArrayEntry; readonly context: StorageContext }> {
     const config = checkedConfig(param);
-    const apiKey = await this.#secret(param.id, 'api_key');
+    const apiKey = (await this.secret(param.id, 'api_key'))?.value ?? null;
     if (apiKey === null) {
       throw new StorageError(
         'SECRET_MISSING',
@@ -71,7 +124,6 @@ export class Storages {
       );
     }
     const entry = this.#arrayFor(config, apiKey);
-    this.#use(param.id, entry);
     const { hosts, journal, clock, log, meter, node } = this.#options;
     const context: StorageContext = {
       config,
@@ -86,8 +138,8 @@ export class Storages {
       reservedNames: this.#reservedNames,
       chap: async () => {
         if (config.chapUser === null) return null;
-        const password = await this.#secret(param.id, 'chap_password');
-        if (password === null) throw new StorageError('SECRET_MISSING', `storage '${param.id}' has chap_user but no chap_password`);
+        const password = (await this.secret(param.id, 'chap_password'))?.value;
+        if (password === undefined) throw new StorageError('SECRET_MISSING', `storage '${param.id}' has chap_user but no chap_password`);
         return { user: config.chapUser, password };
       },
       clock,
@@ -97,8 +149,7 @@ export class Storages {
       newOwner: randomUUID,
       probePortal,
     };
-    this.#known.set(param.id, context);
-    return context;
+    return { entry, context };
   }
 
   /** The storages that were asked for and not forgotten, as they were then; asks nobody. */
@@ -133,11 +184,6 @@ export class Storages {
     await Promise.all([...this.#arrays.values()].map((entry) => this.#drop(entry)));
   }
 
-  async #secret(id: string, name: SecretName): Promise<string | null> {
-    const inline = (await this.configured().catch(() => [])).find((section) => section.id === id)?.properties;
-    return (await readSecret(this.#options.privDir, id, name, inline))?.value ?? null;
-  }
-
   #arrayFor(config: StorageConfig, apiKey: string): ArrayEntry {
     const key = arrayKey(config, createHash('sha256').update(apiKey).digest('hex'));
     let entry = this.#arrays.get(key);
@@ -163,13 +209,15 @@ export class Storages {
     entry.users.add(id);
     const old = before === undefined ? undefined : this.#arrays.get(before);
     old?.users.delete(id);
-    if (old !== undefined && old.users.size === 0) {
-      this.#drop(old).catch((error: unknown) => this.#options.log.warn('closing a session failed', { error: String(error) }));
-    }
+    if (old !== undefined && old.users.size === 0) this.#dropLater(old);
+  }
+
+  #dropLater(entry: ArrayEntry): void {
+    this.#drop(entry).catch((error: unknown) => this.#options.log.warn('closing a session failed', { error: String(error) }));
   }
 
   async #drop(entry: ArrayEntry): Promise<void> {
-    this.#arrays.delete(entry.key);
+    if (this.#arrays.get(entry.key) === entry) this.#arrays.delete(entry.key);
     entry.inventory.close();
     await entry.array.close();
   }
@@ -178,14 +226,6 @@ export class Storages {
 /** Errors: CONFIG_INVALID with every fault, each naming its setting. */
 export function checkedConfig(param: StorageParam): StorageConfig {
   const { config, faults } = parseSection(param.id, param.config);
-  const errors = faults.filter((fault) => fault.severity === 'error');
-  if (config !== null && errors.length === 0) return config;
-  throw new StorageError(
-    'CONFIG_INVALID',
-    `storage '${param.id}': ${errors.map((fault) => `${fault.setting}: ${fault.message}`).join('; ')}`,
-    {
-      hints: [...new Set(errors.map((fault) => `${fault.setting}: ${fault.cure}`))],
-      facts: { faults: errors },
-    },
-  );
+  if (config !== null) return config;
+  throw configInvalid(param.id, faults);
 }

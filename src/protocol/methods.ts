@@ -7,7 +7,7 @@ const snapname = z.string().min(1).max(64);
 const onStorage = { ...commonParams, storage: storageParam };
 const onVolume = { ...onStorage, volume: volname };
 
-const fault = z.object({ setting: z.string(), severity: z.enum(['error', 'warning']), message: z.string(), cure: z.string() });
+const fault = z.object({ setting: z.string(), severity: z.enum(['error', 'warning', 'hint']), message: z.string(), cure: z.string() });
 const state = z.enum(['healthy', 'degraded', 'down']);
 
 const storageStatus = z.object({
@@ -65,8 +65,23 @@ export const METHODS = {
     z.object({ version: z.string(), protocol: z.int(), oldest_protocol: z.int(), node: z.string(), pid: z.int(), uptime_s: z.number() }),
   ),
 
-  /** Checks a section before storage.cfg is written (on_add_hook, on_update_hook): settings, then the array. Changes nothing. */
-  'storage.validate': method(z.strictObject({ ...onStorage, action: z.enum(['add', 'update']) }), z.object({ warnings: z.array(fault) })),
+  /**
+   * Checks a section before storage.cfg is written (on_add_hook, on_update_hook): settings, secrets, then the array. Changes
+   * nothing. `removed`: secrets whose line in storage.cfg is about to go. Fails with CONFIG_INVALID and all faults.
+   */
+  'storage.validate': method(
+    z.strictObject({
+      ...onStorage,
+      action: z.enum(['add', 'update']),
+      removed: z
+        .array(z.enum(['api_key', 'chap_password']))
+        .max(2)
+        .optional(),
+    }),
+    z.object({ warnings: z.array(fault) }),
+  ),
+  /** The same for a section that stands somewhere, with all faults as the answer. `asked`: the array was looked at. */
+  'storage.probe': method(z.strictObject(onStorage), z.object({ asked: z.boolean(), faults: z.array(fault) })),
   /** on_delete_hook: forgets session and cache of the storage; touches neither volumes nor the array. */
   'storage.forget': method(z.strictObject(onStorage), z.object({})),
   /** check_connection: from the live session, no call when it is fresh. */

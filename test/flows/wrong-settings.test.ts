@@ -61,6 +61,7 @@ describe('a wrong setting is named, with what to do, and nothing is changed', ()
 
   it('no key at all', async () => {
     const { error } = await daemon.ask('storage.validate', { storage: { id: 'nokey', config: sectionFor(sim) }, action: 'add' });
-    expect(error).toMatchObject({ data: { code: 'SECRET_MISSING' } });
+    expect(error).toMatchObject({ data: { code: 'CONFIG_INVALID' } });
+    expect(error?.message).toContain('api_key');
   });
 });

@@ -3,7 +3,7 @@ import { describe, expect, it } from 'vitest';
 import { SETTINGS } from '../../src/config/schema.ts';
 import { BEGIN_MARK, END_MARK, perlString, renderSchema, replaceGenerated, type SettingFacts } from './render.ts';
 
-const plain: SettingFacts = { name: 'dataset', aliases: [], type: 'string', description: 'Parent.' };
+const plain: SettingFacts = { name: 'dataset', aliases: [], type: 'string', expected: 'a dataset', description: 'Parent.' };
 
 describe('perlString', () => {
   it('escapes what Perl would read, keeps one line of ASCII', () => {
@@ -14,20 +14,20 @@ describe('perlString', () => {
 });
 
 describe('renderSchema', () => {
-  it('writes a line for each name with type, range, default and marks', () => {
+  it('writes a line for each name with type, default and marks, and leaves ranges to the daemon', () => {
     const line = renderSchema([
       { ...plain, aliases: ['tn_dataset'], fixed: true },
-      { ...plain, name: 'n', type: 'integer', minimum: 0, maximum: 10, default: 3 },
+      { ...plain, name: 'n', type: 'integer', expected: 'a whole number from 0 to 10', default: 3 },
       { ...plain, name: 'b', type: 'boolean', default: false },
-      { ...plain, name: 'e', type: 'enum', enum: ['x', 'y'], default: 'x' },
+      { ...plain, name: 'e', type: 'enum', expected: 'one of x, y', default: 'x' },
       { ...plain, name: 'k', aliases: ['tn_k'], sensitive: true },
     ]);
     expect(line.split('\n')).toEqual([
       `    'dataset' => [{ type => 'string', description => 'Parent.', optional => 1 }, { fixed => 1 }],`,
       `    'tn_dataset' => [{ type => 'string', description => 'Another name of dataset.', optional => 1 }, { fixed => 1 }],`,
-      `    'n' => [{ type => 'integer', minimum => 0, maximum => 10, default => 3, description => 'Parent.', optional => 1 }, {}],`,
+      `    'n' => [{ type => 'string', default => '3', description => 'Parent. Value: a whole number from 0 to 10.', optional => 1 }, {}],`,
       `    'b' => [{ type => 'boolean', default => 0, description => 'Parent.', optional => 1 }, {}],`,
-      `    'e' => [{ type => 'string', enum => ['x', 'y'], default => 'x', description => 'Parent.', optional => 1 }, {}],`,
+      `    'e' => [{ type => 'string', default => 'x', description => 'Parent. Value: one of x, y.', optional => 1 }, {}],`,
       `    'k' => [{ type => 'string', description => 'Parent.', optional => 1 }, { secret => 'k' }],`,
       `    'tn_k' => [{ type => 'string', description => 'Another name of k.', optional => 1 }, { secret => 'k' }],`,
     ]);

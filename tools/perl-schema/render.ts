@@ -4,10 +4,7 @@ export const BEGIN_MARK = '# BEGIN GENERATED SCHEMA';
 export const END_MARK = '# END GENERATED SCHEMA';
 
 /** What the generator reads of a setting. */
-export type SettingFacts = Pick<
-  Setting,
-  'name' | 'aliases' | 'type' | 'enum' | 'minimum' | 'maximum' | 'default' | 'description' | 'fixed' | 'sensitive'
->;
+export type SettingFacts = Pick<Setting, 'name' | 'aliases' | 'type' | 'default' | 'expected' | 'description' | 'fixed' | 'sensitive'>;
 
 /** Characters that descriptions use for looks; PVE prints bytes, so the module stays ASCII. */
 const PLAIN: Readonly<Record<string, string>> = { '’': "'", '‘': "'", '“': '"', '”': '"', '–': '-', '—': '-', '…': '...' };
@@ -23,16 +20,23 @@ export function perlString(text: string): string {
 
 function perlDefault(value: string | number | boolean): string {
   if (typeof value === 'boolean') return value ? '1' : '0';
-  return typeof value === 'number' ? String(value) : perlString(value);
+  return perlString(String(value));
 }
 
-/** One line: `'name' => [{ schema }, { marks }],`; marks: `fixed`, `secret` with the secret's own name. */
+/**
+ * One line: `'name' => [{ schema }, { marks }],`; marks: `fixed`, `secret` with the secret's own name. All but booleans are
+ * strings for PVE, without ranges: a value that PVE's schema refuses is passed over when storage.cfg is read, the default
+ * counts, and the next `pvesm set` removes the line for good (PVE::SectionConfig parse_config). So the daemon is the judge.
+ * Booleans stay, for `pvesm set STORAGE --NAME` without a value; what PVE passes over there the daemon finds in the file.
+ */
 function line(name: string, setting: SettingFacts): string {
-  const description = name === setting.name ? setting.description : `Another name of ${setting.name}.`;
-  const schema = [`type => ${perlString(setting.type === 'enum' ? 'string' : setting.type)}`];
-  if (setting.enum !== undefined) schema.push(`enum => [${setting.enum.map(perlString).join(', ')}]`);
-  if (setting.minimum !== undefined) schema.push(`minimum => ${setting.minimum}`);
-  if (setting.maximum !== undefined) schema.push(`maximum => ${setting.maximum}`);
+  const description =
+    name !== setting.name
+      ? `Another name of ${setting.name}.`
+      : setting.type === 'string' || setting.type === 'boolean'
+        ? setting.description
+        : `${setting.description} Value: ${setting.expected}.`;
+  const schema = [`type => ${setting.type === 'boolean' ? "'boolean'" : "'string'"}`];
   if (setting.default !== undefined) schema.push(`default => ${perlDefault(setting.default)}`);
   schema.push(`description => ${perlString(description)}`, 'optional => 1');
   const marks: string[] = [];

@@ -75,32 +75,32 @@ my $SETTINGS = {
     'truenas-username' => [{ type => 'string', description => 'TrueNAS user to whom the API key belongs. Unset: TrueNAS is asked with the key alone.', optional => 1 }, {}],
     'api_scheme' => [{ type => 'string', default => 'wss', description => 'wss (or https). TrueNAS revokes an API key that is sent over ws (or http), so these are refused, except for a host that is this node itself (127.0.0.0/8, ::1, localhost): the near end of a tunnel.', optional => 1 }, {}],
     'tn_api_scheme' => [{ type => 'string', default => 'wss', description => 'Another name of api_scheme.', optional => 1 }, {}],
-    'api_port' => [{ type => 'integer', minimum => 1, maximum => 65535, description => 'TCP port of the API. Default: 443 for wss, 80 for ws.', optional => 1 }, {}],
-    'tn_api_port' => [{ type => 'integer', minimum => 1, maximum => 65535, description => 'Another name of api_port.', optional => 1 }, {}],
+    'api_port' => [{ type => 'string', description => 'TCP port of the API. Default: 443 for wss, 80 for ws. Value: a whole number from 1 to 65535.', optional => 1 }, {}],
+    'tn_api_port' => [{ type => 'string', description => 'Another name of api_port.', optional => 1 }, {}],
     'api_insecure' => [{ type => 'boolean', default => 0, description => 'Accepts any certificate. Use `fingerprint` instead: it accepts exactly the one of your TrueNAS.', optional => 1 }, {}],
     'tn_api_insecure' => [{ type => 'boolean', default => 0, description => 'Another name of api_insecure.', optional => 1 }, {}],
     'fingerprint' => [{ type => 'string', description => 'SHA-256 fingerprint of the certificate of TrueNAS. Pins a self-signed certificate.', optional => 1 }, {}],
     'truenas-ca' => [{ type => 'string', description => 'PEM file with a certificate authority to trust besides those of the system. The same path on every node.', optional => 1 }, {}],
     'prefer_ipv4' => [{ type => 'boolean', default => 1, description => 'Tries the IPv4 addresses of `api_host` first.', optional => 1 }, {}],
     'tn_prefer_ipv4' => [{ type => 'boolean', default => 1, description => 'Another name of prefer_ipv4.', optional => 1 }, {}],
-    'api_timeout' => [{ type => 'number', minimum => 1, maximum => 300, default => 30, description => 'Longest wait for a connection to TrueNAS and for the answer to one call.', optional => 1 }, {}],
-    'tn_api_timeout' => [{ type => 'number', minimum => 1, maximum => 300, default => 30, description => 'Another name of api_timeout.', optional => 1 }, {}],
-    'api_retry_max' => [{ type => 'integer', minimum => 0, maximum => 10, default => 3, description => 'How often a read is repeated. A change is never sent twice.', optional => 1 }, {}],
-    'tn_api_retry_max' => [{ type => 'integer', minimum => 0, maximum => 10, default => 3, description => 'Another name of api_retry_max.', optional => 1 }, {}],
-    'api_retry_delay' => [{ type => 'number', minimum => 0.1, maximum => 60, default => 1, description => 'Wait before the first retry; it doubles with each further one. Fractions count.', optional => 1 }, {}],
-    'tn_api_retry_delay' => [{ type => 'number', minimum => 0.1, maximum => 60, default => 1, description => 'Another name of api_retry_delay.', optional => 1 }, {}],
-    'api_connection_max_age' => [{ type => 'integer', minimum => 1, maximum => 2419200, default => 3600, description => 'Age at which the session with TrueNAS is replaced by a new one, which is logged in before the old one is let go.', optional => 1 }, {}],
-    'tn_api_connection_max_age' => [{ type => 'integer', minimum => 1, maximum => 2419200, default => 3600, description => 'Another name of api_connection_max_age.', optional => 1 }, {}],
+    'api_timeout' => [{ type => 'string', default => '30', description => 'Longest wait for a connection to TrueNAS and for the answer to one call. Value: a number from 1 to 300 (s).', optional => 1 }, {}],
+    'tn_api_timeout' => [{ type => 'string', default => '30', description => 'Another name of api_timeout.', optional => 1 }, {}],
+    'api_retry_max' => [{ type => 'string', default => '3', description => 'How often a read is repeated. A change is never sent twice. Value: a whole number from 0 to 10.', optional => 1 }, {}],
+    'tn_api_retry_max' => [{ type => 'string', default => '3', description => 'Another name of api_retry_max.', optional => 1 }, {}],
+    'api_retry_delay' => [{ type => 'string', default => '1', description => 'Wait before the first retry; it doubles with each further one. Fractions count. Value: a number from 0.1 to 60 (s).', optional => 1 }, {}],
+    'tn_api_retry_delay' => [{ type => 'string', default => '1', description => 'Another name of api_retry_delay.', optional => 1 }, {}],
+    'api_connection_max_age' => [{ type => 'string', default => '3600', description => 'Age at which the session with TrueNAS is replaced by a new one, which is logged in before the old one is let go. Value: a whole number from 1 to 2419200 (s).', optional => 1 }, {}],
+    'tn_api_connection_max_age' => [{ type => 'string', default => '3600', description => 'Another name of api_connection_max_age.', optional => 1 }, {}],
     'dataset' => [{ type => 'string', description => 'Parent dataset of the volumes, for example tank/proxmox. It must exist.', optional => 1 }, { fixed => 1 }],
     'tn_dataset' => [{ type => 'string', description => 'Another name of dataset.', optional => 1 }, { fixed => 1 }],
     'zvol_blocksize' => [{ type => 'string', default => '16K', description => 'volblocksize of new volumes. A volume whose size is no multiple of it gets the largest block size that fits, so sizes stay exact.', optional => 1 }, {}],
     'tn_zvol_blocksize' => [{ type => 'string', default => '16K', description => 'Another name of zvol_blocksize.', optional => 1 }, {}],
     'tn_sparse' => [{ type => 'boolean', default => 1, description => 'Makes new volumes without a reservation.', optional => 1 }, {}],
-    'truenas-space-overhead' => [{ type => 'integer', minimum => 0, maximum => 100, default => 20, description => 'What ZFS is taken to need beyond the size of a thick volume, in per cent of it: checked before a volume is made or grown.', optional => 1 }, {}],
+    'truenas-space-overhead' => [{ type => 'string', default => '20', description => 'What ZFS is taken to need beyond the size of a thick volume, in per cent of it: checked before a volume is made or grown. Value: a whole number from 0 to 100 (%).', optional => 1 }, {}],
     'truenas-force-size' => [{ type => 'boolean', default => 0, description => 'Lifts the rule of TrueNAS that one volume may take at most 80 % of the available space (force_size). Thin volumes may then be larger than the pool.', optional => 1 }, {}],
-    'tn_compression' => [{ type => 'string', enum => ['OFF', 'LZ4', 'GZIP', 'GZIP-1', 'GZIP-9', 'ZSTD', 'ZSTD-1', 'ZSTD-3', 'ZSTD-5', 'ZSTD-7', 'ZSTD-9', 'ZLE', 'LZJB'], description => 'Compression of new volumes. Unset: inherited from the dataset.', optional => 1 }, {}],
-    'transport_mode' => [{ type => 'string', enum => ['iscsi', 'nvme-tcp'], default => 'iscsi', description => 'iscsi. The word nvme-tcp is known, but this transport is not offered yet: a storage that asks for it is refused.', optional => 1 }, { fixed => 1 }],
-    'tn_transport_mode' => [{ type => 'string', enum => ['iscsi', 'nvme-tcp'], default => 'iscsi', description => 'Another name of transport_mode.', optional => 1 }, { fixed => 1 }],
+    'tn_compression' => [{ type => 'string', description => 'Compression of new volumes. Unset: inherited from the dataset. Value: one of OFF, LZ4, GZIP, GZIP-1, GZIP-9, ZSTD, ZSTD-1, ZSTD-3, ZSTD-5, ZSTD-7, ZSTD-9, ZLE, LZJB.', optional => 1 }, {}],
+    'transport_mode' => [{ type => 'string', default => 'iscsi', description => 'iscsi. The word nvme-tcp is known, but this transport is not offered yet: a storage that asks for it is refused. Value: one of iscsi, nvme-tcp.', optional => 1 }, { fixed => 1 }],
+    'tn_transport_mode' => [{ type => 'string', default => 'iscsi', description => 'Another name of transport_mode.', optional => 1 }, { fixed => 1 }],
     'target_iqn' => [{ type => 'string', description => 'Full IQN of the target, or its short name on TrueNAS. It must exist.', optional => 1 }, { fixed => 1 }],
     'tn_target_iqn' => [{ type => 'string', description => 'Another name of target_iqn.', optional => 1 }, { fixed => 1 }],
     'discovery_portal' => [{ type => 'string', description => 'Address of the first iSCSI portal. Port 3260 when none is given.', optional => 1 }, {}],
@@ -109,13 +109,13 @@ my $SETTINGS = {
     'tn_portals' => [{ type => 'string', description => 'Another name of portals.', optional => 1 }, {}],
     'use_multipath' => [{ type => 'boolean', default => 0, description => 'Uses the volumes through dm-multipath. Unset is off, as the Perl plugins behaved (their schema said on).', optional => 1 }, {}],
     'tn_use_multipath' => [{ type => 'boolean', default => 0, description => 'Another name of use_multipath.', optional => 1 }, {}],
-    'truenas-initiator' => [{ type => 'string', enum => ['kernel', 'qemu'], default => 'kernel', description => 'kernel: the iSCSI initiator of the node. qemu: QEMU\'s own, with no device on the node; containers and TPM state then still use the kernel\'s.', optional => 1 }, {}],
+    'truenas-initiator' => [{ type => 'string', default => 'kernel', description => 'kernel: the iSCSI initiator of the node. qemu: QEMU\'s own, with no device on the node; containers and TPM state then still use the kernel\'s. Value: one of kernel, qemu.', optional => 1 }, {}],
     'chap_user' => [{ type => 'string', description => 'User of one-way CHAP. The secret is `chap_password`.', optional => 1 }, {}],
     'tn_chap_user' => [{ type => 'string', description => 'Another name of chap_user.', optional => 1 }, {}],
     'chap_password' => [{ type => 'string', description => 'Secret of one-way CHAP. Kept in /etc/pve/priv/storage/STORAGE.chap_password; one that stands in storage.cfg still works and is warned about.', optional => 1 }, { secret => 'chap_password' }],
     'tn_chap_password' => [{ type => 'string', description => 'Another name of chap_password.', optional => 1 }, { secret => 'chap_password' }],
-    'truenas-lun-rest' => [{ type => 'integer', minimum => 0, maximum => 604800, default => 3600, description => 'How long the LUN number of a freed volume is not given to another one: a node may still have the old device.', optional => 1 }, {}],
-    'tn_device_ready_retries' => [{ type => 'integer', minimum => 0, maximum => 1200, default => 600, description => 'Longest wait for the device of a volume to appear on the node, in tenths of a second: 600 are 60 s.', optional => 1 }, {}],
+    'truenas-lun-rest' => [{ type => 'string', default => '3600', description => 'How long the LUN number of a freed volume is not given to another one: a node may still have the old device. Value: a whole number from 0 to 604800 (s).', optional => 1 }, {}],
+    'tn_device_ready_retries' => [{ type => 'string', default => '600', description => 'Longest wait for the device of a volume to appear on the node, in tenths of a second: 600 are 60 s. Value: a whole number from 0 to 1200 (100 ms).', optional => 1 }, {}],
     'content' => [{ type => 'string', default => 'images,rootdir', description => 'What the storage is for: images (VM disks), rootdir (containers), none.', optional => 1 }, {}],
     'nodes' => [{ type => 'string', description => 'Nodes that use the storage. Unset: all.', optional => 1 }, {}],
     'disable' => [{ type => 'boolean', default => 0, description => 'Takes the storage out of use.', optional => 1 }, {}],
@@ -125,11 +125,11 @@ my $SETTINGS = {
     'tn_api_transport' => [{ type => 'string', description => 'Another name of api_transport.', optional => 1 }, {}],
     'tn_transport' => [{ type => 'string', description => 'Named in documents of the official plugin.', optional => 1 }, {}],
     'tn_api_key_file' => [{ type => 'string', description => 'Named in documents of the official plugin.', optional => 1 }, {}],
-    'tn_api_budget_s' => [{ type => 'number', minimum => 0, maximum => 1000000000, description => 'Longest time of one call with all its retries.', optional => 1 }, {}],
-    'tn_broker_timeout' => [{ type => 'integer', minimum => 5, maximum => 300, default => 60, description => 'Longest wait of the Perl code for its node daemon.', optional => 1 }, {}],
-    'tn_status_probe_backoff_s' => [{ type => 'integer', minimum => 0, maximum => 1000000000, description => 'How long a failed connection was answered from memory.', optional => 1 }, {}],
-    'storage_lock_timeout' => [{ type => 'integer', minimum => 10, maximum => 600, default => 120, description => 'Longest wait for the cluster lock of the storage.', optional => 1 }, {}],
-    'tn_storage_lock_timeout' => [{ type => 'integer', minimum => 10, maximum => 600, default => 120, description => 'Another name of storage_lock_timeout.', optional => 1 }, {}],
+    'tn_api_budget_s' => [{ type => 'string', description => 'Longest time of one call with all its retries. Value: a number from 0 to 1000000000 (s).', optional => 1 }, {}],
+    'tn_broker_timeout' => [{ type => 'string', default => '60', description => 'Longest wait of the Perl code for its node daemon. Value: a whole number from 5 to 300 (s).', optional => 1 }, {}],
+    'tn_status_probe_backoff_s' => [{ type => 'string', description => 'How long a failed connection was answered from memory. Value: a whole number from 0 to 1000000000 (s).', optional => 1 }, {}],
+    'storage_lock_timeout' => [{ type => 'string', default => '120', description => 'Longest wait for the cluster lock of the storage. Value: a whole number from 10 to 600 (s).', optional => 1 }, {}],
+    'tn_storage_lock_timeout' => [{ type => 'string', default => '120', description => 'Another name of storage_lock_timeout.', optional => 1 }, {}],
     'tn_use_cluster_lock' => [{ type => 'boolean', default => 0, description => 'Runs one operation at a time in the whole cluster.', optional => 1 }, {}],
     'enable_bulk_operations' => [{ type => 'boolean', default => 1, description => 'Was to put several changes into one call.', optional => 1 }, {}],
     'tn_enable_bulk_operations' => [{ type => 'boolean', default => 1, description => 'Another name of enable_bulk_operations.', optional => 1 }, {}],
@@ -147,8 +147,8 @@ my $SETTINGS = {
     'tn_use_by_path' => [{ type => 'boolean', default => 0, description => 'Another name of use_by_path.', optional => 1 }, {}],
     'ipv6_by_path' => [{ type => 'boolean', default => 0, description => 'Was to adapt by-path names to IPv6 portals.', optional => 1 }, {}],
     'tn_ipv6_by_path' => [{ type => 'boolean', default => 0, description => 'Another name of ipv6_by_path.', optional => 1 }, {}],
-    'debug' => [{ type => 'integer', minimum => 0, maximum => 2, default => 0, description => 'Amount of log lines of the Perl code.', optional => 1 }, {}],
-    'tn_debug' => [{ type => 'integer', minimum => 0, maximum => 2, default => 0, description => 'Another name of debug.', optional => 1 }, {}],
+    'debug' => [{ type => 'string', default => '0', description => 'Amount of log lines of the Perl code. Value: a whole number from 0 to 2.', optional => 1 }, {}],
+    'tn_debug' => [{ type => 'string', default => '0', description => 'Another name of debug.', optional => 1 }, {}],
     'subsystem_nqn' => [{ type => 'string', description => 'NQN of the subsystem on TrueNAS.', optional => 1 }, { fixed => 1 }],
     'tn_subsystem_nqn' => [{ type => 'string', description => 'Another name of subsystem_nqn.', optional => 1 }, { fixed => 1 }],
     'hostnqn' => [{ type => 'string', description => 'NQN of this host.', optional => 1 }, {}],
@@ -158,10 +158,10 @@ my $SETTINGS = {
     'nvme_dhchap_ctrl_secret' => [{ type => 'string', description => 'Key with which the controller proves itself.', optional => 1 }, { secret => 'nvme_dhchap_ctrl_secret' }],
     'tn_nvme_dhchap_ctrl_secret' => [{ type => 'string', description => 'Another name of nvme_dhchap_ctrl_secret.', optional => 1 }, { secret => 'nvme_dhchap_ctrl_secret' }],
     'tn_nvme_allow_any_host' => [{ type => 'boolean', default => 1, description => 'Opens the subsystem to every host.', optional => 1 }, {}],
-    'tn_nr_io_queues' => [{ type => 'integer', minimum => 1, maximum => 256, description => 'Queues of one controller.', optional => 1 }, {}],
-    'tn_nvme_ctrl_loss_tmo' => [{ type => 'integer', minimum => -1, maximum => 3600, description => 'How long the kernel tries to get a controller back; -1 for ever.', optional => 1 }, {}],
-    'tn_nvme_reconnect_delay' => [{ type => 'integer', minimum => 1, maximum => 3600, description => 'Wait between two tries.', optional => 1 }, {}],
-    'tn_nvme_keep_alive_tmo' => [{ type => 'integer', minimum => 1, maximum => 3600, description => 'Interval of keep-alives.', optional => 1 }, {}],
+    'tn_nr_io_queues' => [{ type => 'string', description => 'Queues of one controller. Value: a whole number from 1 to 256.', optional => 1 }, {}],
+    'tn_nvme_ctrl_loss_tmo' => [{ type => 'string', description => 'How long the kernel tries to get a controller back; -1 for ever. Value: a whole number from -1 to 3600 (s).', optional => 1 }, {}],
+    'tn_nvme_reconnect_delay' => [{ type => 'string', description => 'Wait between two tries. Value: a whole number from 1 to 3600 (s).', optional => 1 }, {}],
+    'tn_nvme_keep_alive_tmo' => [{ type => 'string', description => 'Interval of keep-alives. Value: a whole number from 1 to 3600 (s).', optional => 1 }, {}],
     # END GENERATED SCHEMA
 };
 
@@ -396,8 +396,9 @@ sub check_connection {
     my ($class, $storeid, $scfg) = @_;
     my ($result, $failure) = _rpc('storage.check', $storeid, $scfg, {});
     return 1 if $result && $result->{reachable};
-    my $reason = $failure ? "$failure->{message} ($failure->{code})" : _plain($result->{reason} // 'TrueNAS cannot be reached');
-    _complain($storeid, "storage '$storeid': $reason");
+    my $reason = _plain($failure ? "$failure->{message} ($failure->{code})" : $result->{reason} // 'TrueNAS cannot be reached');
+    $reason = "storage '$storeid': $reason" if $reason !~ /^storage '\Q$storeid\E'/;
+    _complain($storeid, $reason);
     return 0;
 }
 
@@ -599,7 +600,7 @@ sub _not_offered {
 sub on_add_hook {
     my ($class, $storeid, $scfg, %sensitive) = @_;
     my $secrets = _take_secrets(\%sensitive, $scfg);
-    _with_secrets($storeid, $secrets, sub { _validate($storeid, $scfg, 'add') });
+    _with_secrets($storeid, $secrets, sub { _validate($storeid, $scfg, $secrets, 'add') });
     return;
 }
 
@@ -623,7 +624,7 @@ sub _update {
     # Nodes, content or a limit need no answer of the array: a storage that is gone must still be disabled.
     my $core = { map { $_ => 1 } qw(content nodes disable shared bwlimit) };
     my $ours = %$secrets || grep { !$core->{$_} } keys %$update, @$delete;
-    _with_secrets($storeid, $secrets, $ours ? sub { _validate($storeid, $after, 'update') } : sub { });
+    _with_secrets($storeid, $secrets, $ours ? sub { _validate($storeid, $after, $secrets, 'update') } : sub { });
     # a secret that stood in storage.cfg now has its own file: take it out of what PVE writes (from storage API 13 on)
     delete $current->{$_} for grep { exists($secrets->{ _secret_of($_) // '' }) } keys %$current;
     _warn_of_open_secrets($storeid, $current);
@@ -641,11 +642,16 @@ sub on_delete_hook {
 }
 
 sub _validate {
-    my ($storeid, $scfg, $action) = @_;
-    my $result = _call('storage.validate', $storeid, $scfg, { action => $action });
+    my ($storeid, $scfg, $secrets, $action) = @_;
+    my $params = { action => $action };
+    # a secret with a new value, or none: where it stood in storage.cfg PVE is about to remove the line
+    my @removed = grep { /^(?:api_key|chap_password)\z/ } sort keys %$secrets;
+    $params->{removed} = \@removed if @removed;
+    my $result = _call('storage.validate', $storeid, $scfg, $params);
     for my $fault (ref($result->{warnings}) eq 'ARRAY' ? @{ $result->{warnings} } : ()) {
         next if ref($fault) ne 'HASH';
-        warn "storage '" . _printable($storeid) . "': " . join('; ', map { _plain($fault->{$_}) } qw(message cure)) . "\n";
+        my ($setting, $message, $cure) = map { _plain($fault->{$_}) } qw(setting message cure);
+        warn "storage '" . _printable($storeid) . "': $setting: $message; $cure\n";
     }
     return;
 }
@@ -782,6 +788,13 @@ sub _plain {
     $text =~ s/[^\x20-\x7e]/?/g;
     $text =~ s/^ | \z//g;
     return $text;
+}
+
+# the same of several lines, which keep their indentation
+sub _plain_lines {
+    my ($text) = @_;
+    my @lines = map { (/^( {0,8})/)[0] . _plain($_) } split(/\r?\n/, defined($text) && !ref($text) ? substr("$text", 0, 20000) : '');
+    return join("\n", grep { /\S/ } @lines > 60 ? (@lines[0 .. 59], '  ...') : @lines);
 }
 
 # ---- the socket: one connection and one line of JSON-RPC 2.0 a call
@@ -942,7 +955,7 @@ sub _read_answer {
     if (ref($error) eq 'HASH') {
         my $data = ref($error->{data}) eq 'HASH' ? $error->{data} : {};
         my ($code) = _plain($data->{code}) =~ /^([A-Z][A-Z0-9_]{0,63})\z/;
-        my $failure = { message => _plain($error->{message}) || "$method failed", code => $code // 'INTERNAL', state => _plain($data->{state}) };
+        my $failure = { message => _plain_lines($error->{message}) || "$method failed", code => $code // 'INTERNAL', state => _plain($data->{state}) };
         for my $list (qw(causes hints)) {
             $failure->{$list} = [grep { $_ ne '' } map { _plain($_) } ref($data->{$list}) eq 'ARRAY' ? @{ $data->{$list} } : ()];
         }

@@ -75,12 +75,28 @@ sub check_config {
     for my $key (keys %$config) {
         die "unexpected property '$key'\n" if !$options->{$key};
         die "can't change value of fixed parameter '$key'\n" if !$create && $options->{$key}->{fixed};
-        my $value = $config->{$key};
-        die "property contains a line feed\n" if $value =~ /[\r\n]/;
-        $value += 0 if $data->{propertyList}->{$key}->{type} =~ /^(?:boolean|integer|number)\z/;
-        $section->{$key} = $class->decode_value($type, $key, $value);
+        $section->{$key} = $class->decode_value($type, $key, $class->check_value($key, $config->{$key}, $skip_schema));
     }
     return $section;
+}
+
+# what PVE lets pass as the value of a property, from a command line and from storage.cfg alike
+sub check_value {
+    my ($class, $key, $value, $skip_schema) = @_;
+    my $schema = $data->{propertyList}->{$key} or die "unknown property type\n";
+    my $type = $schema->{type};
+    $value = 1 if $type eq 'boolean' && !defined($value);
+    die "got undefined value\n" if !defined($value);
+    die "property contains a line feed\n" if $value =~ /[\r\n]/;
+    if (!$skip_schema) {
+        my $form = { boolean => qr/[01]/, integer => qr/[+-]?[0-9]+/, number => qr/[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)/ }->{$type};
+        die "type check ('$type') failed - got '$value'\n" if $form && $value !~ /^$form\z/;
+        die "value does not match the regex pattern\n" if defined($schema->{pattern}) && $value !~ /^$schema->{pattern}\z/;
+        die "value must have a maximum value of $schema->{maximum}\n" if defined($schema->{maximum}) && $value > $schema->{maximum};
+        die "value must have a minimum value of $schema->{minimum}\n" if defined($schema->{minimum}) && $value < $schema->{minimum};
+        die "value '$value' does not have a value in the enumeration\n" if $schema->{enum} && !grep { $_ eq $value } @{ $schema->{enum} };
+    }
+    return $type =~ /^(?:boolean|integer|number)\z/ ? $value + 0 : $value;
 }
 
 # storage.cfg as PVE reads it, with the sections of registered types only
@@ -92,8 +108,18 @@ sub parse_config {
         next if !defined($head) || $head !~ /^(\S+):\s*(\S+)\s*\z/;
         my ($type, $storeid, $settings) = (lc($1), $2, {});
         my $plugin = $data->{plugins}->{$type} or next;
+        # a property that cannot be read is passed over with a warning, the rest of the section counts
         for my $line (@lines) {
-            $settings->{$1} = $2 // 1 if $line =~ /^\s+(\S+)(?:\s+(.*?))?\s*\z/;
+            next if $line !~ /^\s+(\S+)(?:\s+(.*?))?\s*\z/;
+            my ($key, $value) = ($1, $2);
+            $value = undef if defined($value) && $value eq '';
+            my $read = eval {
+                die "unexpected property '$key'\n" if !$data->{options}->{$type}->{$key};
+                die "duplicate attribute\n" if defined($settings->{$key});
+                $settings->{$key} = $class->check_value($key, $value);
+                1;
+            };
+            warn "file $file (section '$storeid') - unable to parse value of '$key': $@" if !$read;
         }
         my $section = $plugin->check_config($storeid, $settings, 1, 1);
         $section->{content} //= $data->{plugindata}->{$type}->{content}->[1];
