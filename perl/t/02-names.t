@@ -35,9 +35,9 @@ push @refused, map { $vectors->{refusedSizes}->{prefix} . $vectors->{refusedSize
 for my $name (@refused) {
     my $shown = JSON::PP->new->ascii->allow_nonref->encode(length($name) > 60 ? substr($name, 0, 60) . '...' : $name);
     is(eval { $plugin->parse_volname($name); 1 }, undef, "refused: $shown");
-    like($@, qr/\Aunable to parse volume name '[\x20-\x7e]{0,80}'\n\z/, 'with one printable line');
+    like($@, qr/\Aunable to parse volume name '[\x20-\x7e]{0,80}'\n[\x20-\x7e\n]*\(NAME_INVALID\)\n\z/, 'printable, with its code');
     is(eval { $plugin->alloc_image('tn', {}, 100, 'raw', $name, 1024); 1 }, undef, 'alloc_image refuses it') if $name ne '';
-    like($@, qr/\Aillegal name '[\x20-\x7e]{0,80}' - should be 'vm-100-\*'\n\z/, 'before any call') if $name ne '';
+    like($@, qr/\Aillegal name '[\x20-\x7e]{0,80}' - should be 'vm-100-\*'\n.*\(NAME_INVALID\)\n\z/s, 'before any call') if $name ne '';
 }
 for my $name (undef, [], {}) {
     is(eval { $plugin->parse_volname($name); 1 }, undef, 'refused: no text at all');
@@ -55,13 +55,13 @@ for my $snapshot (@{ $vectors->{snapshots}->{refused} }) {
     my $shown = JSON::PP->new->ascii->allow_nonref->encode($snapshot);
     for my $method (qw(volume_snapshot volume_snapshot_delete volume_snapshot_rollback volume_rollback_is_possible)) {
         is(eval { $plugin->$method({}, 'tn', 'vm-100-disk-0', $snapshot); 1 }, undef, "$method refuses $shown");
-        like($@, qr/\Ainvalid snapshot name '[\x20-\x7e]*'\n\z/, 'before any call');
+        like($@, qr/\Ainvalid snapshot name '[\x20-\x7e]*'\n[\x20-\x7e\n]*\(NAME_INVALID\)\n\z/, 'before any call');
     }
 }
 
 for my $size (@{ $vectors->{sizesInKiB}->{refused} }, undef, 0, -1, 2**63, 0.5) {
     is(eval { $plugin->alloc_image('tn', {}, 100, 'raw', undef, $size); 1 }, undef, 'size refused: ' . ($size // 'undef'));
-    like($@, qr/\Ainvalid size '/, 'before any call');
+    like($@, qr/\Ainvalid size '.*^State: nothing was changed\n\(SIZE_INVALID\)\n\z/ms, 'before any call');
 }
 for my $vmid (undef, '', 0, 99, '0100', '1e3', -100, '100 ', "100\n", '1000000000', 'abc') {
     is(eval { $plugin->alloc_image('tn', {}, $vmid, 'raw', undef, 1024); 1 }, undef, 'guest refused: ' . ($vmid // 'undef'));

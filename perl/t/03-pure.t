@@ -78,7 +78,7 @@ for my $case (
 ) {
     my ($method, @arguments) = @$case;
     is(eval { $plugin->$method(@arguments); 1 }, undef, "$method is refused");
-    like($@, qr/\Astorage 'tn': .* is not offered by this storage\n\(NOT_SUPPORTED\)\n\z/, 'and says so');
+    like($@, qr/\Astorage 'tn': .* is not offered by this storage\n.*\(NOT_SUPPORTED\)\n\z/s, 'and says so');
 }
 is($plugin->deactivate_volume('tn', $kernel, 'vm-100-disk-0', 's1', {}), 1, 'deactivating a snapshot: it was never active');
 for my $size (undef, '', 0, -1, 'x', 1.5, '1e9', 2**53, 2**63) {

@@ -121,7 +121,7 @@ for my $case (['closed at once', close => 1], ['half a line', raw => '{"jsonrpc"
     with_daemon(sub { return @how }, sub {
         my ($daemon) = @_;
         my $took = fails(sub { $plugin->alloc_image('tn', $scfg, 100, 'raw', undef, 1024) },
-            qr/closed the connection before its answer was complete\n.*^state: not known: .*\(DAEMON_BROKEN\)\n\z/ms, "F-056: $name, a change");
+            qr/closed the connection before its answer was complete\n.*^State: not known: .*\(DAEMON_BROKEN\)\n\z/ms, "F-056: $name, a change");
         is(scalar(@{ [$daemon->calls()] }), 1, 'law 2: a change is not sent twice');
         cmp_ok($took, '<', 15, 'no wait');
     });
@@ -158,7 +158,7 @@ with_daemon(sub { return $_[2] < 3 ? (error => { code => -32013, message => 'sto
 with_daemon(sub { return (silence => 1) }, sub {
     my $took = fails(sub { size(1) }, qr/gave no answer in time.*\(DAEMON_TIMEOUT\)\n\z/s, 'F-041: never an answer');
     ok($took > 0.8 && $took < 15, "ends at its deadline ($took s)");
-    unlike($@, qr/^state:/m, 'a read leaves no doubt behind');
+    unlike($@, qr/^State:/m, 'a read leaves no doubt behind');
     my $started = time();
     {
         local $0 = 'pvestatd';
@@ -225,12 +225,12 @@ with_daemon(sub { return (error => $error) }, sub {
     fails(sub { $plugin->alloc_image('tn', $scfg, 100, 'raw', undef, 1024) }, qr/NO_SPACE/, 'an error of the daemon');
     is($@, <<'TEXT', 'as a block that a user can act on, plain ASCII');
 no space for 'vm-100-disk-0' on 'tank/p'?
-likely causes:
+Likely causes:
   - the pool is full
   - a quota is set
-what to check:
+What to check:
   - TrueNAS: Datasets
-state: nothing was changed
+State: nothing was changed
 (NO_SPACE)
 TEXT
 });

@@ -95,7 +95,7 @@ $plugin->free_image('tn', $scfg, 'base-100-disk-0/vm-101-disk-0', undef, 'raw');
 is_deeply(called(), [['volume.free', { volume => 'vm-100-disk-0' }], ['volume.free', { volume => 'base-100-disk-0/vm-101-disk-0' }]], 'the whole name goes along');
 answers('volume.free' => { code => 'VOLUME_BUSY', causes => ['a guest holds it'], hints => [] });
 is(eval { $plugin->free_image('tn', $scfg, 'vm-100-disk-0'); 1 }, undef, 'F-313: a refused free dies');
-is($@, "refused\nlikely causes:\n  - a guest holds it\n(VOLUME_BUSY)\n", 'with its reason');
+is($@, "refused\nLikely causes:\n  - a guest holds it\n(VOLUME_BUSY)\n", 'with its reason');
 
 # ---- list
 

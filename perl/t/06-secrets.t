@@ -56,7 +56,7 @@ unlike(join(' ', map { JSON::PP->new->encode($_) } $daemon->calls()), qr/1-first
 
 daemon($refuses);
 is(eval { $plugin->on_add_hook('bad', $section->(), api_key => '1-wrong'); 1 }, undef, 'a refused add dies');
-is($@, "the API key is wrong\nwhat to check:\n  - a\n  - b\n(AUTH_FAILED)\n", 'with all reasons');
+is($@, "the API key is wrong\nWhat to check:\n  - a\n  - b\n(AUTH_FAILED)\n", 'with all reasons');
 is_deeply(files(), ['tn.api_key', 'tn.chap_password'], 'and leaves no file');
 is(eval { $plugin->on_add_hook('tn', $section->(), tn_api_key => '1-wrong'); 1 }, undef, 'refused where a file was already');
 is(content('tn.api_key'), "1-first\n", 'the old content is back');

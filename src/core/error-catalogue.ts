@@ -132,6 +132,12 @@ export const ERROR_CATALOGUE = {
     ['the file in /etc/pve/priv/storage was removed', 'the storage was copied from another cluster without its key'],
     ['ls -l /etc/pve/priv/storage', 'pvesm set STORAGE --api_key KEY'],
   ),
+  SECRET_FILE: entry(
+    'refused',
+    'The file of a secret cannot be read or written',
+    ['the cluster has no quorum, so that /etc/pve is read-only', 'the command was not run as root'],
+    ['pvecm status', 'ls -l /etc/pve/priv/storage', 'systemctl status pve-cluster'],
+  ),
   STORAGE_UNKNOWN: entry(
     'not-found',
     'No storage of this name is configured',

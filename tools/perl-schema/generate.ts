@@ -1,10 +1,11 @@
 import { readFileSync, writeFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { SETTINGS } from '../../src/config/schema.ts';
-import { renderSchema, replaceGenerated } from './render.ts';
+import { ERROR_CATALOGUE } from '../../src/core/error-catalogue.ts';
+import { generateInto } from './render.ts';
 
 /**
- * Writes the settings of src/config/schema.ts into the Perl module, between its two marks.
+ * Writes the settings of src/config/schema.ts and the advice of src/core/error-catalogue.ts into the Perl module, between its marks.
  *   npx tsx tools/perl-schema/generate.ts            write
  *   npx tsx tools/perl-schema/generate.ts --check    exit 1 when the module is stale, change nothing
  */
@@ -17,14 +18,14 @@ function main(args: readonly string[]): number {
     return 3;
   }
   const before = readFileSync(MODULE, 'utf8');
-  const after = replaceGenerated(before, renderSchema(SETTINGS));
+  const after = generateInto(before, SETTINGS, ERROR_CATALOGUE);
   if (after === before) return 0;
   if (args.includes('--check')) {
-    process.stderr.write('The schema in TrueNASPlugin.pm is stale: npx tsx tools/perl-schema/generate.ts\n');
+    process.stderr.write('What is generated in TrueNASPlugin.pm is stale: npx tsx tools/perl-schema/generate.ts\n');
     return 1;
   }
   writeFileSync(MODULE, after);
-  process.stdout.write(`${MODULE}: schema written\n`);
+  process.stdout.write(`${MODULE}: schema and advice written\n`);
   return 0;
 }
 

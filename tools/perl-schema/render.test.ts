@@ -1,7 +1,8 @@
 import { readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
 import { SETTINGS } from '../../src/config/schema.ts';
-import { BEGIN_MARK, END_MARK, perlString, renderSchema, replaceGenerated, type SettingFacts } from './render.ts';
+import { ERROR_CATALOGUE } from '../../src/core/error-catalogue.ts';
+import { codesOf, generateInto, marksOf, perlString, renderAdvice, renderSchema, replaceGenerated, type SettingFacts } from './render.ts';
 
 const plain: SettingFacts = { name: 'dataset', aliases: [], type: 'string', expected: 'a dataset', description: 'Parent.' };
 
@@ -37,21 +38,48 @@ describe('renderSchema', () => {
   });
 });
 
+const { begin, end } = marksOf('ADVICE');
+
 describe('replaceGenerated', () => {
-  const source = `head\n    ${BEGIN_MARK}\nold\n    ${END_MARK}\ntail\n`;
+  const source = `head\n    ${begin}\nold\n    ${end}\ntail\n`;
   it('changes only what is between the marks, and nothing the second time', () => {
-    const once = replaceGenerated(source, 'new');
-    expect(once).toBe(`head\n    ${BEGIN_MARK}\nnew\n    ${END_MARK}\ntail\n`);
-    expect(replaceGenerated(once, 'new')).toBe(once);
+    const once = replaceGenerated(source, 'ADVICE', 'new');
+    expect(once).toBe(`head\n    ${begin}\nnew\n    ${end}\ntail\n`);
+    expect(replaceGenerated(once, 'ADVICE', 'new')).toBe(once);
+    expect(replaceGenerated(once, 'ADVICE', '')).toBe(`head\n    ${begin}\n    ${end}\ntail\n`);
   });
-  it.each([['no marks'], [`${BEGIN_MARK}\n`], [source + source]])('refuses a module with marks missing or twice', (text) => {
-    expect(() => replaceGenerated(text, 'x')).toThrow(/exactly once/);
+  it.each([['no marks'], [`${begin}\n`], [source + source]])('refuses a module with marks missing or twice', (text) => {
+    expect(() => replaceGenerated(text, 'ADVICE', 'x')).toThrow(/exactly once/);
+  });
+});
+
+describe('the codes of the module', () => {
+  const module = `
+    _refused('NAME_INVALID', "x");
+    return _failure($method, 'late', 'DAEMON_TIMEOUT', late => 1);
+    $failure->{unsent} = 1 if $failure->{code} eq 'SHUTTING_DOWN';
+    ${begin}
+    'OLD_CODE' => [],
+    ${end}
+  `;
+  it('are those that it raises, not those that it compares with or that were generated', () => {
+    expect(codesOf(module)).toEqual(['DAEMON_TIMEOUT', 'NAME_INVALID']);
+  });
+  it('must stand in the catalogue', () => {
+    expect(renderAdvice(['X_Y'], { X_Y: { causes: ["it's"], hints: ['a', 'b'] } })).toBe(`    'X_Y' => [['it\\'s'], ['a', 'b']],`);
+    expect(() => renderAdvice(['X_Y'], {})).toThrow(/raises X_Y/);
   });
 });
 
 describe('the module in the tree', () => {
-  it('has the settings of src/config/schema.ts', () => {
-    const module = readFileSync(new URL('../../perl/PVE/Storage/Custom/TrueNASPlugin.pm', import.meta.url), 'utf8');
-    expect(replaceGenerated(module, renderSchema(SETTINGS))).toBe(module);
+  const module = readFileSync(new URL('../../perl/PVE/Storage/Custom/TrueNASPlugin.pm', import.meta.url), 'utf8');
+  it('has the settings of src/config/schema.ts and the advice of src/core/error-catalogue.ts', () => {
+    expect(generateInto(module, SETTINGS, ERROR_CATALOGUE)).toBe(module);
+  });
+  it('raises only codes that can be explained, and never dies of its own without one', () => {
+    expect(codesOf(module).filter((code) => !(code in ERROR_CATALOGUE))).toEqual([]);
+    expect(codesOf(module)).toEqual(expect.arrayContaining(['DAEMON_ANSWER', 'DAEMON_BROKEN', 'DAEMON_NOT_RUNNING', 'DAEMON_TIMEOUT']));
+    const bare = module.split('\n').filter((line) => /\bdie (?!_block\(|\$error;|\$@ )/.test(line.replace(/#.*/, '')));
+    expect(bare).toEqual([]);
   });
 });

@@ -1,7 +1,11 @@
 import type { Setting } from '../../src/config/setting.ts';
 
-export const BEGIN_MARK = '# BEGIN GENERATED SCHEMA';
-export const END_MARK = '# END GENERATED SCHEMA';
+/** What is generated into the module, each between marks of its own. */
+export type Part = 'SCHEMA' | 'ADVICE';
+
+export function marksOf(part: Part): { readonly begin: string; readonly end: string } {
+  return { begin: `# BEGIN GENERATED ${part}`, end: `# END GENERATED ${part}` };
+}
 
 /** What the generator reads of a setting. */
 export type SettingFacts = Pick<Setting, 'name' | 'aliases' | 'type' | 'default' | 'expected' | 'description' | 'fixed' | 'sensitive'>;
@@ -53,13 +57,44 @@ export function renderSchema(settings: readonly SettingFacts[]): string {
   return lines.map(([, text]) => text).join('\n');
 }
 
-/** `source` with the text between the marks replaced. Throws when a mark is missing or stands twice. */
-export function replaceGenerated(source: string, generated: string): string {
-  const begin = source.split(`${BEGIN_MARK}\n`);
+/** Error codes that the module raises itself: every quoted one that it does not merely compare with. */
+export function codesOf(module: string): readonly string[] {
+  const own = replaceGenerated(module, 'ADVICE', '');
+  return [...new Set([...own.matchAll(/(?<!eq )'([A-Z][A-Z0-9]*(?:_[A-Z0-9]+)+)'/g)].map((match) => match[1] ?? ''))].sort();
+}
+
+/** What the generator reads of an error. */
+export interface ErrorFacts {
+  readonly causes: readonly string[];
+  readonly hints: readonly string[];
+}
+
+/** The lines of the module's advice: causes and hints by code. Throws for a code that the catalogue does not have. */
+export function renderAdvice(codes: readonly string[], catalogue: Readonly<Record<string, ErrorFacts>>): string {
+  const list = (texts: readonly string[]): string => `[${texts.map(perlString).join(', ')}]`;
+  return codes
+    .map((code) => {
+      const entry = catalogue[code];
+      if (entry === undefined) throw new Error(`the module raises ${code}, which src/core/error-catalogue.ts does not have`);
+      return `    ${perlString(code)} => [${list(entry.causes)}, ${list(entry.hints)}],`;
+    })
+    .join('\n');
+}
+
+/** `source` with the text between the marks of a part replaced. Throws when a mark is missing or stands twice. */
+export function replaceGenerated(source: string, part: Part, generated: string): string {
+  const marks = marksOf(part);
+  const begin = source.split(`${marks.begin}\n`);
   const [head, rest] = begin;
-  if (begin.length !== 2 || head === undefined || rest === undefined) throw new Error(`'${BEGIN_MARK}' must stand exactly once`);
-  const end = rest.split(END_MARK);
+  if (begin.length !== 2 || head === undefined || rest === undefined) throw new Error(`'${marks.begin}' must stand exactly once`);
+  const end = rest.split(marks.end);
   const tail = end[1];
-  if (end.length !== 2 || tail === undefined) throw new Error(`'${END_MARK}' must stand exactly once, after the other mark`);
-  return `${head}${BEGIN_MARK}\n${generated}\n    ${END_MARK}${tail}`;
+  if (end.length !== 2 || tail === undefined) throw new Error(`'${marks.end}' must stand exactly once, after the other mark`);
+  return `${head}${marks.begin}\n${generated}${generated === '' ? '' : '\n'}    ${marks.end}${tail}`;
+}
+
+/** The module with all that is generated. */
+export function generateInto(module: string, settings: readonly SettingFacts[], catalogue: Readonly<Record<string, ErrorFacts>>): string {
+  const withSchema = replaceGenerated(module, 'SCHEMA', renderSchema(settings));
+  return replaceGenerated(withSchema, 'ADVICE', renderAdvice(codesOf(withSchema), catalogue));
 }

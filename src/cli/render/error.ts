@@ -1,11 +1,11 @@
 import type { FailureFacts } from '../failure.ts';
 import { clean, type Colours } from './text.ts';
 
-/** The block a user acts on: what failed, what state it left, why probably, what to look at. */
+/** The block a user acts on, as the Perl module prints it in task logs: what failed, why probably, what to look at, what was left. */
 export function renderFailure(facts: FailureFacts, colours: Colours): string {
   const lines = [`${colours.red('Error:')} ${facts.message.split('\n').map(clean).join('\n  ')} ${colours.dim(`[${clean(facts.code)}]`)}`];
-  if (facts.state !== undefined) lines.push(`  State: ${clean(facts.state)}`);
   lines.push(...items('Likely causes', facts.causes), ...items('What to check', facts.hints));
+  if (facts.state !== undefined) lines.push(`  State: ${clean(facts.state)}`);
   return `${lines.join('\n')}\n`;
 }
 

@@ -165,6 +165,23 @@ my $SETTINGS = {
     # END GENERATED SCHEMA
 };
 
+# code => [causes, hints] of the failures that are noticed here. From src/core/error-catalogue.ts by the same generator; do not edit.
+my $ADVICE = {
+    # BEGIN GENERATED ADVICE
+    'CONFIG_INVALID' => [['it was mistyped, or /etc/pve/storage.cfg was edited by hand', 'what it names does not exist on TrueNAS'], ['pve-truenas config check', 'pvesm set STORAGE --SETTING VALUE', '/etc/pve/storage.cfg']],
+    'DAEMON_ANSWER' => [['the Perl module and the daemon are of different versions'], ['systemctl restart pve-truenasd', 'install module and daemon of one version again: /usr/share/perl5/PVE/Storage/Custom/TrueNASPlugin.pm, /usr/lib/pve-truenas']],
+    'DAEMON_BROKEN' => [['the daemon was restarted or killed while it worked', 'the command was not run as root'], ['systemctl status pve-truenasd', 'journalctl -u pve-truenasd']],
+    'DAEMON_NOT_RUNNING' => [['it was stopped, or failed to start', 'it is just being restarted'], ['systemctl start pve-truenasd', 'systemctl status pve-truenasd', 'journalctl -u pve-truenasd']],
+    'DAEMON_TIMEOUT' => [['the node is overloaded', 'the daemon hangs'], ['systemctl status pve-truenasd', 'journalctl -u pve-truenasd', 'systemctl restart pve-truenasd']],
+    'NAME_INVALID' => [['it does not begin with the guest\'s own vm-<VMID>- or base-<VMID>-', 'it has other characters than letters, digits and . _ -'], ['pvesm list STORAGE shows names as they must be']],
+    'NOT_SUPPORTED' => [['it is planned for a later version', 'the storage\'s settings exclude it'], ['use a full clone in the place of a linked one', 'pve-truenas config check: what the settings exclude']],
+    'ROLLBACK_BLOCKED' => [['newer snapshots of the guest', 'periodic snapshot tasks of TrueNAS'], ['qm delsnapshot VMID SNAPSHOT: delete the newer snapshots of the guest first', 'TrueNAS: Datasets > (volume) > Manage Snapshots: delete those that PVE does not know', 'TrueNAS: Data Protection > Periodic Snapshot Tasks: exclude the dataset']],
+    'SECRET_FILE' => [['the cluster has no quorum, so that /etc/pve is read-only', 'the command was not run as root'], ['pvecm status', 'ls -l /etc/pve/priv/storage', 'systemctl status pve-cluster']],
+    'SIZE_INVALID' => [['it is below 512 bytes or above 8 PiB', 'it is no multiple of 512 bytes', 'TrueNAS rounded it to its block size'], ['pvesm set STORAGE --zvol_blocksize 16K', 'pvesm alloc STORAGE VMID \'\' 4G: sizes with K, M, G or T']],
+    'STORAGE_UNKNOWN' => [['the name was mistyped', 'the storage is of another type', 'it was removed from storage.cfg'], ['pvesm status', '/etc/pve/storage.cfg']],
+    # END GENERATED ADVICE
+};
+
 # ---- what PVE asks when it loads the plugin
 
 sub api {
@@ -274,7 +291,7 @@ sub _parse_volname {
 sub parse_volname {
     my ($class, $volname) = @_;
     my @parsed = _parse_volname($volname);
-    die "unable to parse volume name '" . _printable($volname) . "'\n" if !@parsed;
+    _refused('NAME_INVALID', "unable to parse volume name '" . _printable($volname) . "'") if !@parsed;
     return @parsed;
 }
 
@@ -294,13 +311,15 @@ sub _volname {
 sub _snapname {
     my ($snapname) = @_;
     return $1 if defined($snapname) && $snapname =~ /^($SNAPSHOT)\z/;
-    die "invalid snapshot name '" . _printable($snapname) . "'\n";
+    _refused('NAME_INVALID', "invalid snapshot name '" . _printable($snapname) . "'");
+    return;
 }
 
 sub _storeid {
     my ($storeid) = @_;
     return $1 if defined($storeid) && $storeid =~ /^([a-z][a-z0-9_.-]{0,98}[a-z0-9])\z/i;
-    die "invalid storage id '" . _printable($storeid) . "'\n";
+    _refused('STORAGE_UNKNOWN', "invalid storage id '" . _printable($storeid) . "'");
+    return;
 }
 
 # QEMU does the iSCSI itself, no device on the node
@@ -460,16 +479,16 @@ sub list_images {
 # $size is in KiB. The array refuses a second volume of the same name, whoever asks.
 sub alloc_image {
     my ($class, $storeid, $scfg, $vmid, $fmt, $name, $size) = @_;
-    die "unsupported format '" . _printable($fmt) . "', volumes are raw\n" if defined($fmt) && $fmt ne '' && $fmt ne 'raw';
+    _refused('NOT_SUPPORTED', "unsupported format '" . _printable($fmt) . "', volumes are raw") if defined($fmt) && $fmt ne '' && $fmt ne 'raw';
     my $params = { vmid => _vmid($vmid) };
     if (defined($name) && $name ne '') { # `pvesm alloc` hands over ''
         my ($own, $owner, $is_base) = length($name) <= 300 ? _parse_part($name) : ();
-        die "illegal name '" . _printable($name) . "' - should be 'vm-$params->{vmid}-*'\n"
+        _refused('NAME_INVALID', "illegal name '" . _printable($name) . "' - should be 'vm-$params->{vmid}-*'")
             if !defined($own) || $own ne $name || $is_base || $owner != $params->{vmid};
         $params->{name} = $own;
     }
     my ($kib) = ($size // '') =~ /^([0-9]{1,13})\z/;
-    die "invalid size '" . _printable($size) . "' - should be a whole number of KiB from 1 to 8796093022207\n"
+    _refused('SIZE_INVALID', "invalid size '" . _printable($size) . "' - should be a whole number of KiB from 1 to 8796093022207")
         if !defined($kib) || $kib < 1 || $kib >= 2**43;
     $params->{size} = $kib * 1024;
     my $volname = _clean_volname(_call('volume.allocate', $storeid, $scfg, $params)->{volname});
@@ -515,7 +534,7 @@ sub volume_resize {
     _not_offered($storeid, "resizing the snapshot '" . _printable($snapname) . "'") if defined($snapname);
     my $volume = $class->_volname($volname);
     my ($bytes) = ($size // '') =~ /^([0-9]{1,16})\z/;
-    die "invalid size '" . _printable($size) . "' - should be a whole number of bytes from 1 to 9007199254740991\n"
+    _refused('SIZE_INVALID', "invalid size '" . _printable($size) . "' - should be a whole number of bytes from 1 to 9007199254740991")
         if !defined($bytes) || $bytes < 1 || $bytes >= 2**53;
     my $params = { volume => $volume, size => int($bytes), running => $running ? \1 : \0 };
     _call('volume.resize', $storeid, $scfg, $params);
@@ -552,13 +571,8 @@ sub volume_rollback_is_possible {
     my @names = map { defined($_) && /^($ANY_SNAPSHOT)\z/ ? $1 : die _block(_misunderstood('snapshot.rollback-check')) } @$newer;
     return 1 if !@names;
     push @$blockers, @names if ref($blockers) eq 'ARRAY';
-    die _block({
-        message => "cannot roll '$storeid:$volume' back to '$snapshot': newer snapshots exist: " . join(', ', @names),
-        causes => ['newer snapshots of the guest', 'periodic snapshot tasks of TrueNAS'],
-        hints => ['delete the newer snapshots first: those of the guest in PVE, others under Datasets in TrueNAS'],
-        state => 'nothing was changed',
-        code => 'ROLLBACK_BLOCKED',
-    });
+    _refused('ROLLBACK_BLOCKED', "cannot roll '$storeid:$volume' back to '$snapshot': newer snapshots exist: " . join(', ', @names));
+    return;
 }
 
 sub volume_snapshot_info {
@@ -592,7 +606,8 @@ sub rename_volume {
 
 sub _not_offered {
     my ($storeid, $what) = @_;
-    die _block({ message => "storage '" . _printable($storeid) . "': $what is not offered by this storage", code => 'NOT_SUPPORTED' });
+    _refused('NOT_SUPPORTED', "storage '" . _printable($storeid) . "': $what is not offered by this storage");
+    return;
 }
 
 # ---- adding, changing and removing the storage; PVE holds the lock of storage.cfg
@@ -678,9 +693,9 @@ sub _take_secrets {
         next if !@given;
         my ($value) = grep { defined($_) } map { $_->{$name} } @given;
         delete $section->{$name};
-        die "$name: two different values were given for the same setting\n"
+        _refused('CONFIG_INVALID', "$name: two different values were given for the same setting")
             if defined($value) && defined($secrets->{$secret}) && $secrets->{$secret} ne $value;
-        die "$name: must be one line of 1 to 1000 printable characters\n"
+        _refused('CONFIG_INVALID', "$name: must be one line of 1 to 1000 printable characters")
             if defined($value) && $value !~ /^(?=[\x20-\x7e]{1,1000}\z)\S(?:.*\S)?\z/;
         $secrets->{$secret} = $value // $secrets->{$secret};
     }
@@ -712,7 +727,7 @@ sub _read_secret {
     my ($file) = @_;
     open(my $handle, '<', $file) || do {
         return undef if $! == ENOENT;
-        die "cannot read $file: $!\n";
+        _refused('SECRET_FILE', "cannot read $file: $!");
     };
     local $/ = undef;
     my $text = <$handle>;
@@ -724,9 +739,10 @@ sub _write_secret {
     my ($file, $value) = @_;
     if (defined($value)) {
         mkdir $SECRETS;
-        return PVE::Tools::file_set_contents($file, "$value\n", 0600);
+        return 1 if eval { PVE::Tools::file_set_contents($file, "$value\n", 0600); 1 };
+        _refused('SECRET_FILE', "cannot write $file: " . _plain($@));
     }
-    unlink($file) || $! == ENOENT || die "cannot remove $file: $!\n";
+    unlink($file) || $! == ENOENT || _refused('SECRET_FILE', "cannot remove $file: $!");
     return;
 }
 
@@ -769,7 +785,8 @@ sub _integer {
 sub _vmid {
     my ($vmid) = @_;
     return int($1) if defined($vmid) && $vmid =~ /^([1-9][0-9]{2,8})\z/;
-    die "invalid guest number '" . _printable($vmid) . "'\n";
+    _refused('NAME_INVALID', "invalid guest number '" . _printable($vmid) . "'");
+    return;
 }
 
 sub _parent {
@@ -922,8 +939,8 @@ sub _connect {
             my $what = 'is not running on this node; start it: systemctl start pve-truenasd';
             return (undef, _failure($method, $what, 'DAEMON_NOT_RUNNING', unsent => 1, absent => 1));
         } else {
-            my @hints = $errno == EACCES || $errno == EPERM ? ('run this as root') : ();
-            return (undef, _failure($method, "cannot be called at $path: $errno", 'DAEMON_BROKEN', hints => \@hints));
+            my %advice = $errno == EACCES || $errno == EPERM ? (causes => [], hints => ['run this as root']) : ();
+            return (undef, _failure($method, "cannot be called at $path: $errno", 'DAEMON_BROKEN', %advice));
         }
     }
     return ($socket);
@@ -969,8 +986,8 @@ sub _read_answer {
 
 sub _failure {
     my ($method, $what, $code, %more) = @_;
-    my $hints = $more{hints} // ['systemctl status pve-truenasd', 'journalctl -u pve-truenasd'];
-    my $failure = { %more, message => "$method: the daemon pve-truenasd $what", code => $code, causes => [], hints => $hints };
+    my ($causes, $hints) = @{ $ADVICE->{$code} };
+    my $failure = { causes => $causes, hints => $hints, %more, message => "$method: the daemon pve-truenasd $what", code => $code };
     $failure->{state} = 'not known: the daemon may have finished, and takes back what it did not finish'
         if $more{late} && !$METHODS->{$method}->{again} && !$METHODS->{$method}->{quick};
     return $failure;
@@ -978,19 +995,25 @@ sub _failure {
 
 sub _misunderstood {
     my ($method) = @_;
-    return _failure($method, 'gave an answer that is not understood', 'DAEMON_ANSWER',
-        hints => ['systemctl restart pve-truenasd', 'reinstall the package pve-truenas on this node']);
+    return _failure($method, 'gave an answer that is not understood', 'DAEMON_ANSWER');
+}
+
+# Dies of a failure that is noticed before anything was asked.
+sub _refused {
+    my ($code, $message) = @_;
+    my ($causes, $hints) = @{ $ADVICE->{$code} };
+    die _block({ message => $message, code => $code, causes => $causes, hints => $hints, state => 'nothing was changed' });
 }
 
 # The text that a user sees: what was tried, why it may have failed, what to look at, what was left.
 sub _block {
     my ($failure) = @_;
     my $text = "$failure->{message}\n";
-    for my $part (['likely causes:', $failure->{causes}], ['what to check:', $failure->{hints}]) {
+    for my $part (['Likely causes:', $failure->{causes}], ['What to check:', $failure->{hints}]) {
         my ($title, $lines) = @$part;
         $text .= "$title\n" . join('', map { "  - $_\n" } @$lines) if $lines && @$lines;
     }
-    $text .= "state: $failure->{state}\n" if defined($failure->{state}) && $failure->{state} ne '';
+    $text .= "State: $failure->{state}\n" if defined($failure->{state}) && $failure->{state} ne '';
     return $text . "($failure->{code})\n";
 }
 
