@@ -54,7 +54,7 @@ my @lines = split(/\n/, $@);
 is($lines[0], "storage 'tn' cannot be used with these settings:", 'the block begins with the storage');
 is(scalar(grep { /^  (?:warning: )?[a-z_]+: .+; .+/ } @lines), 3, 'has a line for each fault with setting, message and cure');
 like($@, qr/^  dataset: 'tank\/pr\?': character U\+00F6 at position 8/m, 'in ASCII, PVE prints bytes');
-like($@, qr/^state: nothing was changed\n\(CONFIG_INVALID\)\n\z/m, 'and ends with state and code');
+like($@, qr/^State: nothing was changed\n\(CONFIG_INVALID\)\n\z/m, 'and ends with state and code');
 ok(!-e "$dir/storage/tn.api_key", 'no secret is left');
 
 daemon();
