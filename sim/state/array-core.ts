@@ -104,7 +104,7 @@ export class ArrayCore {
   }
 
   applyNvmet(): void {
-    this.nvmeSessions.prune(this);
+    this.nvmeSessions.prune(this.nvmet, this.serviceStates.running('nvmet'));
     this.updateOpen();
   }
 

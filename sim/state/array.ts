@@ -139,7 +139,7 @@ export function createArray(services: SimServices, options: ArrayOptions): SimAr
       closeSessions: (initiator, target) => memory?.closeSessions(initiator, fullIqn(iscsi, target)) ?? 0,
       connectHost: (subsystem, hostnqn, address) => {
         const row = subsystemNamed(nvmet, subsystem);
-        return row !== undefined && core.nvmeSessions.connect(core, row, hostnqn, address) !== null;
+        return row !== undefined && serviceStates.running('nvmet') && core.nvmeSessions.connect(nvmet, row, hostnqn, address) !== null;
       },
       disconnectHost: (subsystem, hostnqn) => {
         const row = subsystemNamed(nvmet, subsystem);

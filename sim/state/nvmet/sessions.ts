@@ -1,4 +1,4 @@
-import type { ArrayCore } from '../array-core.ts';
+import type { NvmetState } from './nvmet-state.ts';
 import type { SubsystemRecord } from './records.ts';
 
 /** A controller that a host made on a subsystem. */
@@ -19,10 +19,8 @@ export class NvmeSessions {
     return this.open;
   }
 
-  /** Null when the subsystem is on no enabled port or does not admit the host, or when the service is stopped. */
-  connect(core: ArrayCore, subsystem: SubsystemRecord, hostnqn: string, address: string): NvmeSession | null {
-    if (!core.serviceStates.running('nvmet')) return null;
-    const { nvmet } = core;
+  /** Null when the subsystem is on no enabled port or does not admit the host. The service must be running. */
+  connect(nvmet: NvmetState, subsystem: SubsystemRecord, hostnqn: string, address: string): NvmeSession | null {
     const host = nvmet.hosts.find((one) => one.hostnqn === hostnqn);
     const named = nvmet.hostSubsystems.find((one) => one.subsys_id === subsystem.id && one.host_id === host?.id) !== undefined;
     if (!subsystem.allow_any_host && !named) return null;
@@ -41,10 +39,8 @@ export class NvmeSessions {
     return before - this.open.length;
   }
 
-  /** What a reload leaves: sessions whose subsystem and port are still there. */
-  prune(core: ArrayCore): void {
-    const running = core.serviceStates.running('nvmet');
-    const { subsystems, ports } = core.nvmet;
+  /** What a reload leaves: sessions whose subsystem and port are still there, none of a stopped service. */
+  prune({ subsystems, ports }: NvmetState, running: boolean): void {
     this.open = this.open.filter((one) => running && subsystems.get(one.subsystem) !== undefined && ports.get(one.port) !== undefined);
   }
 }
