@@ -39,6 +39,16 @@ export const faultModel = z
     z.strictObject({ ...base, fault: z.literal('session-expired') }),
     /** accepts, never answers, does nothing; with `*` neither HTTP requests nor new connections are answered */
     z.strictObject({ ...base, fault: z.literal('mute') }),
+    /** answered with this result; nothing done unless `done` */
+    z.strictObject({ ...base, fault: z.literal('answer'), result: z.unknown(), done: z.boolean().default(false) }),
+    /** answered with this text, `repeat` times over, in the place of a message; nothing done unless `done` */
+    z.strictObject({
+      ...base,
+      fault: z.literal('raw'),
+      text: z.string(),
+      repeat: z.int().min(1).max(10_000_000).default(1),
+      done: z.boolean().default(false),
+    }),
     /** allocations fail for lack of space */
     z.strictObject({ ...base, fault: z.literal('pool-full') }),
   ])

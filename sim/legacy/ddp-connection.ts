@@ -114,6 +114,7 @@ export class DdpConnection {
     try {
       const outcome = await this.#semaphore.run(() => dispatcher.call(caller, name, list, id));
       if (outcome.kind === 'cut') socket.terminate();
+      else if (outcome.kind === 'raw') this.#parts.send(outcome.text);
       else if (outcome.kind === 'result') this.#send({ id, msg: 'result', result: outcome.result ?? null });
       else if (outcome.kind === 'error') this.#fail(id, this.#describe(outcome.error));
       else if (outcome.kind === 'unknown-method') this.#fail(id, this.#unknown(name));

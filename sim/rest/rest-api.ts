@@ -102,6 +102,8 @@ export function restRoutes(parts: RestParts): Hono<{ Bindings: { readonly incomi
         const { status, body } = restError(outcome.error);
         return body === null ? context.body(null, status) : context.json(body, status);
       }
+      case 'raw':
+        return context.body(outcome.text, 200, { 'Content-Type': 'application/json' });
       case 'unknown-method':
         return context.text('404: Not Found', 404);
       case 'cut':

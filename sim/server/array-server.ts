@@ -100,10 +100,16 @@ export class ArrayServer {
 
   #upgrade(request: IncomingMessage, socket: Duplex, head: Buffer, tls: boolean): void {
     const path = new URL(request.url ?? '/', 'http://simulator').pathname;
-    const struck = this.#parts.faults.take('connect', false).map((fault) => fault.fault);
+    const faults = this.#parts.faults.take('connect', false);
+    const struck = faults.map((fault) => fault.fault);
     if (struck.includes('mute')) return;
     if (struck.includes('cut-before') || struck.includes('cut-after')) {
       socket.destroy();
+      return;
+    }
+    const raw = faults.find((fault) => fault.fault === 'raw');
+    if (raw !== undefined) {
+      socket.end(raw.text.repeat(raw.repeat));
       return;
     }
     const segment = /^\/api\/(current|v\d+\.\d+(?:\.\d+)?)\/?$/.exec(path)?.[1];

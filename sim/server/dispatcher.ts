@@ -17,13 +17,15 @@ import { isRow, type Row } from './query/python-values.ts';
 import { parseQuery, queryNames } from './query/query-params.ts';
 import { runQuery } from './query/run-query.ts';
 import { redactParams, redactResult } from './redact.ts';
-import type { WireLog } from './wire-log.ts';
+import type { Fate, WireLog } from './wire-log.ts';
 
 export type Outcome =
   | { readonly kind: 'result'; readonly result: unknown }
   | { readonly kind: 'error'; readonly error: unknown }
   /** JSON-RPC -32601; the other dialects word it their own way. */
   | { readonly kind: 'unknown-method' }
+  /** This text is sent in the place of a message. */
+  | { readonly kind: 'raw'; readonly text: string }
   /** Nothing is ever answered. */
   | { readonly kind: 'silence' }
   /** The connection is closed. */
@@ -73,8 +75,7 @@ export class Dispatcher {
     const struck = faults.take(name);
     const has = (kind: Fault['fault']): boolean => struck.some((fault) => fault.fault === kind);
     if (has('session-expired')) sessions.logout(caller);
-    const record = (outcome: Outcome, fate?: 'silence' | 'cut', job?: number): void =>
-      this.#record(name, params, messageId, outcome, fate, job);
+    const record = (outcome: Outcome, fate?: Fate, job?: number): void => this.#record(name, params, messageId, outcome, fate, job);
 
     for (const fault of struck) {
       if (fault.fault === 'latency' && !(await slept(clock, fault.ms, signal))) return { kind: 'silence' };
@@ -88,9 +89,11 @@ export class Dispatcher {
       return outcome;
     }
 
+    const replaced = replacement(struck);
+    if (replaced !== null && !replaced.done) return replaced.outcome;
     if (has('pool-full')) this.#parts.setPoolFull(true);
     const slow = struck.reduce((sum, fault) => sum + (fault.fault === 'slow-job' ? fault.ms : 0), 0);
-    const fate = has('cut-after') ? 'cut' : has('drop-answer') ? 'silence' : undefined;
+    const fate = has('cut-after') ? 'cut' : has('drop-answer') ? 'silence' : replaced === null ? undefined : 'replaced';
     let outcome: Outcome;
     let job: Job | null = null;
     try {
@@ -108,7 +111,8 @@ export class Dispatcher {
     }
     if (job === null) record(outcome, fate);
     else void this.#recordJob(job, record, fate);
-    return fate === undefined ? outcome : { kind: fate };
+    if (fate === 'cut' || fate === 'silence') return { kind: fate };
+    return replaced === null ? outcome : replaced.outcome;
   }
 
   /** The same without faults and log: what core.bulk runs inside. */
@@ -205,11 +209,11 @@ export class Dispatcher {
     params: readonly unknown[],
     id: unknown,
     outcome: Outcome,
-    fate: 'silence' | 'cut' | undefined,
+    fate: Fate | undefined,
     job: number | undefined,
   ): void {
     const log = this.#parts.wireLog;
-    if (log === null || outcome.kind === 'silence' || outcome.kind === 'cut') return;
+    if (log === null || outcome.kind === 'silence' || outcome.kind === 'cut' || outcome.kind === 'raw') return;
     const answer =
       outcome.kind === 'result'
         ? { result: redactResult(method, outcome.result) ?? null }
@@ -229,11 +233,7 @@ export class Dispatcher {
   }
 
   /** A job is logged when it is finished: the published `result` of a job method is the finished job's. */
-  async #recordJob(
-    job: Job,
-    record: (outcome: Outcome, fate?: 'silence' | 'cut', job?: number) => void,
-    fate: 'silence' | 'cut' | undefined,
-  ): Promise<void> {
+  async #recordJob(job: Job, record: (outcome: Outcome, fate?: Fate, job?: number) => void, fate: Fate | undefined): Promise<void> {
     let outcome: Outcome;
     try {
       outcome = { kind: 'result', result: await this.#parts.jobs.outcome(job) };
@@ -252,6 +252,15 @@ async function slept(clock: Clock, ms: number, signal: AbortSignal): Promise<boo
   } catch {
     return false;
   }
+}
+
+/** What is answered in the place of the truth, if a fault says so. */
+function replacement(struck: readonly Fault[]): { readonly outcome: Outcome; readonly done: boolean } | null {
+  for (const fault of struck) {
+    if (fault.fault === 'answer') return { outcome: { kind: 'result', result: fault.result }, done: fault.done };
+    if (fault.fault === 'raw') return { outcome: { kind: 'raw', text: fault.text.repeat(fault.repeat) }, done: fault.done };
+  }
+  return null;
 }
 
 function scripted(fault: Extract<Fault, { fault: 'error' }>): ScriptedError {

@@ -24,13 +24,18 @@ export interface HttpParts extends Omit<RestParts, 'origin'> {
 export function httpApp(parts: HttpParts): Hono<{ Bindings: HttpBindings }> {
   const app = new Hono<{ Bindings: HttpBindings }>();
   app.use('*', async (context, next) => {
-    const struck = parts.faults.take(`${context.req.method} ${context.req.path}`, false).map((fault) => fault.fault);
+    const faults = parts.faults.take(`${context.req.method} ${context.req.path}`, false);
+    const struck = faults.map((fault) => fault.fault);
     if (struck.includes('mute') || struck.includes('drop-answer')) return RESPONSE_ALREADY_SENT;
     if (struck.includes('cut-before') || struck.includes('cut-after')) {
       context.env.incoming.socket.destroy();
       return RESPONSE_ALREADY_SENT;
     }
     if (struck.includes('error')) return context.json({ message: 'Failed on purpose' }, 500);
+    for (const fault of faults) {
+      if (fault.fault === 'answer') return context.json(fault.result ?? null);
+      if (fault.fault === 'raw') return context.html(fault.text.repeat(fault.repeat));
+    }
     await next();
     return undefined;
   });

@@ -239,6 +239,23 @@ describe('faults', () => {
     expect(found.result).toEqual([{ id: `${simulator.dataset ?? ''}/vm-1-disk-0` }]);
   });
 
+  it('answers with whatever it is told, done or not', async () => {
+    const simulator = await start();
+    const client = await TestingClient.open(simulator);
+    await client.login(simulator);
+    simulator.faults.add({ method: 'pool.dataset.create', fault: 'answer', result: [null], nth: 1 });
+    expect((await client.call('pool.dataset.create', { name: 'tank/a' })).result).toEqual([null]);
+    expect((await client.call('pool.dataset.query', [['id', '=', 'tank/a']])).result).toEqual([]);
+    simulator.faults.add({ method: 'pool.dataset.create', fault: 'answer', result: 7, done: true, nth: 1 });
+    expect((await client.call('pool.dataset.create', { name: 'tank/a' })).result).toBe(7);
+    expect((await client.call('pool.dataset.query', [['id', '=', 'tank/a']])).result).toHaveLength(1);
+    simulator.faults.add({ method: 'system.version', fault: 'raw', text: '{"id":"other","result":1}', nth: 1 });
+    expect(await client.raw('{"jsonrpc":"2.0","id":"mine","method":"system.version"}')).toEqual({ id: 'other', result: 1 });
+    simulator.faults.add({ method: 'GET /api/versions', fault: 'raw', text: '<html>' });
+    simulator.faults.add({ method: 'connect', fault: 'raw', text: 'HTTP/1.1 429 Too Many Requests\r\n\r\n' });
+    await expect(TestingClient.open(simulator)).rejects.toThrow('429');
+  });
+
   it('expires the session, fails as told, stays mute', async () => {
     const simulator = await start();
     const client = await TestingClient.open(simulator);

@@ -88,6 +88,9 @@ export class RpcConnection {
         return;
       case 'silence':
         return;
+      case 'raw':
+        this.#parts.send(outcome.text);
+        return;
       case 'unknown-method':
         if (id !== undefined) this.#error(id, { code: RPC.methodNotFound, message: 'Method does not exist' });
         return;

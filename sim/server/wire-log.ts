@@ -1,5 +1,8 @@
 import { createWriteStream, type WriteStream } from 'node:fs';
 
+/** What a fault did to an answer. */
+export type Fate = 'silence' | 'cut' | 'replaced';
+
 export interface WireLogLine {
   /** Release name: it is the name of the published schema file. */
   readonly version: string;
@@ -13,7 +16,7 @@ export interface WireLogLine {
   /** id of the job whose finished result this is */
   readonly job?: number;
   /** what a fault did to the answer */
-  readonly fate?: 'silence' | 'cut';
+  readonly fate?: Fate;
 }
 
 /** `--wire-log FILE`: every call as one JSON line, secrets masked by the caller; readable by the owner only. */
