@@ -79,7 +79,8 @@ describe('the log line of a failed call', () => {
 
 describe('changing operations', () => {
   it('are methods of the socket, and every method that is no reading one', () => {
-    const reads = /^(daemon|overview)\.|^storage\.(check|status|activate|forget)$|^volume\.(list|size|path)$|\.(list|rollback-check)$/;
+    const reads =
+      /^(daemon|overview)\.|^storage\.(check|status|activate|forget|probe)$|^volume\.(list|size|path)$|\.(list|rollback-check)$/;
     const names = Object.keys(METHODS) as MethodName[];
     expect(names.filter((name) => !reads.test(name)).filter((name) => !isChanging(name))).toEqual([]);
     expect(names.filter(isChanging).filter((name) => reads.test(name))).toEqual([]);

@@ -4,6 +4,7 @@ import type { Clock, Deadline } from '../core/ports.ts';
 import { faultLine } from '../config/config-invalid.ts';
 import { parseFileSection } from '../config/file-section.ts';
 import type { StorageSection } from '../config/storage-cfg.ts';
+import { withoutSecrets } from '../config/without-secrets.ts';
 import { storageParam, type StorageParam } from '../protocol/envelope.ts';
 import type { Result } from '../protocol/methods.ts';
 import type { StorageContext } from '../volumes/context.ts';
@@ -147,11 +148,6 @@ export class Overview {
 
 function paramOf(section: StorageSection): StorageParam {
   return storageParam.parse({ id: section.id, config: withoutSecrets(section.properties) });
-}
-
-/** Keys that stand in storage.cfg are read from there by the daemon itself; they never go into a journal entry. */
-function withoutSecrets(properties: Readonly<Record<string, unknown>>): Record<string, unknown> {
-  return Object.fromEntries(Object.entries(properties).filter(([name]) => !/(?:^|_)(?:api_key|password|secret)$/.test(name)));
 }
 
 function isDisabled(section: StorageSection): boolean {

@@ -22,6 +22,8 @@ export function stateWord(colours: Colours, state: string): string {
     case 'degraded':
     case 'warning':
       return colours.yellow(state);
+    case 'hint':
+      return colours.cyan(state);
     default:
       return colours.red(clean(state));
   }
