@@ -9,6 +9,7 @@ import { contextOf, wantsColour } from './commands/context.ts';
 import { explainCommand } from './commands/explain.ts';
 import { healthCommand } from './commands/health.ts';
 import { listCommand } from './commands/list.ts';
+import { preflightCommand } from './commands/preflight.ts';
 import { statusCommand } from './commands/status.ts';
 import { wholeNumber } from './commands/arguments.ts';
 import { CliFailure } from './failure.ts';
@@ -22,6 +23,7 @@ export const COMMANDS: readonly CommandDefinition[] = [
   listCommand,
   healthCommand,
   configCheckCommand,
+  preflightCommand,
   explainCommand,
   completionCommand,
 ];

@@ -276,6 +276,12 @@ export const ERROR_CATALOGUE = {
     ['the setting target_iqn is wrong', 'the target was deleted or renamed', 'the base name of the iSCSI service was changed'],
     [TARGETS, 'pve-truenas config check'],
   ),
+  TARGET_UNUSABLE: entry(
+    'refused',
+    'The iSCSI target admits nobody',
+    ['it has no portal group'],
+    ['TrueNAS: Shares > Block (iSCSI) Shares Targets > Targets > Edit: add a group with portal and initiators'],
+  ),
   SERVICE_STOPPED: entry(
     'refused',
     'The iSCSI service of TrueNAS is not running',

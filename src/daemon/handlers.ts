@@ -13,6 +13,7 @@ import { free } from '../volumes/free.ts';
 import { type ChangingOperation, sayingState } from '../volumes/left-state.ts';
 import { knownLun } from '../volumes/lookup.ts';
 import { listVolumes, storageStatus, volumePath, volumeSize } from '../volumes/read-volumes.ts';
+import { preflightRequest } from '../volumes/preflight/run.ts';
 import { resize } from '../volumes/resize.ts';
 import { createSnapshot, deleteSnapshot, listSnapshots, rollback, rollbackBlockers } from '../volumes/snapshots.ts';
 import type { MetricsSource } from './collect-metrics.ts';
@@ -154,6 +155,8 @@ export function createHandlers(options: HandlerOptions): Handlers {
 
     'overview.status': ({ storage_id }, deadline) => overview.status(storage_id, deadline),
     'overview.list': ({ storage_id, vmid }, deadline) => overview.list(storage_id, vmid, deadline),
+    'overview.preflight': ({ storage_id, operation, size, volume, snapshot }, deadline) =>
+      overview.preflight(storage_id, preflightRequest({ operation, size, volume, snapshot }), deadline),
     'overview.health': ({ storage_id }, deadline) => overview.health(storage_id, deadline),
     'overview.metrics': async () => ({ metrics: (await metrics.snapshot()).map(metricRow) }),
     'overview.exposition': async ({ format }) => ({ text: await metrics.text(format) }),

@@ -8,8 +8,10 @@ import { withoutSecrets } from '../config/without-secrets.ts';
 import { storageParam, type StorageParam } from '../protocol/envelope.ts';
 import type { Result } from '../protocol/methods.ts';
 import type { StorageContext } from '../volumes/context.ts';
-import type { Check } from '../volumes/inspect/check.ts';
+import { type Check, failed } from '../volumes/inspect/check.ts';
 import { inspect } from '../volumes/inspect/inspect.ts';
+import { preflight } from '../volumes/preflight/preflight.ts';
+import type { PreflightRequest } from '../volumes/preflight/run.ts';
 import { listVolumes, storageStatus } from '../volumes/read-volumes.ts';
 
 /** ms per storage, so that one dead array never hides the others */
@@ -68,6 +70,25 @@ export class Overview {
     const open = this.#options.openOperations();
     const worst = worstOf([...storages.map((storage) => storage.state), open > 0 ? 'warning' : 'ok']);
     return { state: worst, daemon: { version: this.#options.version, open_operations: open }, storages };
+  }
+
+  /** The checks before an operation, alone, with everything read now. Errors: STORAGE_UNKNOWN. */
+  async preflight(id: string, request: PreflightRequest, deadline: Deadline): Promise<Result<'overview.preflight'>> {
+    const [section] = await this.#sections(id);
+    if (section === undefined) throw new StorageError('STORAGE_UNKNOWN', `no storage '${id}' is configured on this node`);
+    const checks = await this.#within(HEALTH_MS, deadline, async (own) => {
+      try {
+        return await preflight(await this.#options.resolve(paramOf(section)), request, own, true);
+      } catch (thrown) {
+        return [failed('storage', asStorageError(thrown))]; // its settings or its key are no use
+      }
+    });
+    return {
+      storage: section.id,
+      operation: request.operation,
+      ok: checks.every((check) => check.state !== 'critical'),
+      checks: checks.map(({ name, state, message, cure }) => ({ name, state, message, ...(cure === undefined ? {} : { cure }) })),
+    };
   }
 
   async #sections(id: string | undefined): Promise<readonly StorageSection[]> {

@@ -164,6 +164,26 @@ export const METHODS = {
       ),
     }),
   ),
+  /** What `volume.allocate`, `volume.resize` and `snapshot.rollback` check before their first change, all read now; changes nothing. */
+  'overview.preflight': method(
+    z.strictObject({
+      ...commonParams,
+      storage_id: z.string().max(100),
+      operation: z.enum(['allocate', 'clone', 'resize', 'rollback']),
+      /** of the new volume, or the whole new size of `volume` */
+      size: z.number().optional(),
+      /** the name of the new volume, the source of a clone, or the volume that is resized or rolled back */
+      volume: volname.optional(),
+      snapshot: snapname.optional(),
+    }),
+    z.object({
+      storage: z.string(),
+      operation: z.string(),
+      /** no check is critical */
+      ok: z.boolean(),
+      checks: z.array(healthCheck),
+    }),
+  ),
   'overview.health': method(
     z.strictObject({ ...commonParams, storage_id: z.string().max(100).optional() }),
     z.object({

@@ -1,6 +1,6 @@
 import type { Zvol } from '../core/array-port.ts';
 import { withDeadline } from '../core/deadline.ts';
-import { asStorageError, StorageError } from '../core/errors.ts';
+import { asStorageError, RefusedError, StorageError } from '../core/errors.ts';
 import type { OpenOperation } from '../core/journal-port.ts';
 import type { Deadline } from '../core/ports.ts';
 import { assertVolumeSize, fittingBlockSize, formatBytes } from '../core/sizes.ts';
@@ -8,8 +8,11 @@ import { parseVolumeName, printable } from '../core/volume-name.ts';
 import { changeOnce } from './change-once.ts';
 import { type StorageContext, volumeKey } from './context.ts';
 import { exportZvol } from './export-zvol.ts';
-import { findTarget, zvolId } from './lookup.ts';
+import { lowestFreeName, noFreeName } from './free-name.ts';
+import { findTarget, volumeExists, zvolId } from './lookup.ts';
 import { OWNER_PROPERTY, STORAGE_PROPERTY } from './owner-mark.ts';
+import { assertPreflight } from './preflight/preflight.ts';
+import { explainNoSpace, needOfNew } from './space.ts';
 import { takeBack } from './take-back.ts';
 
 export interface AllocateRequest {
@@ -21,8 +24,6 @@ export interface AllocateRequest {
   readonly size: number;
 }
 
-/** PVE asks for disk numbers 0..1023 (pve-storage-api 5). */
-const DISK_NUMBERS = 1024;
 /** ms that taking back may use after the caller's own deadline is over */
 const TAKE_BACK_MS = 45_000;
 
@@ -35,8 +36,9 @@ export async function allocate(context: StorageContext, request: AllocateRequest
   assertVolumeSize(request.size);
   assertGuest(request.vmid);
   if (request.name !== undefined) assertOwnName(request.name, request.vmid);
+  const { vmid, size, name } = request;
+  await assertPreflight(context, { operation: 'allocate', vmid, size, ...(name === undefined ? {} : { name }) }, deadline);
   await context.inventory.ready(context.config.dataset, deadline);
-  await assertUsable(context, deadline);
   if (request.name !== undefined) {
     await allocateNamed(context, request.name, request, deadline);
     return request.name;
@@ -71,41 +73,18 @@ function assertOwnName(name: string, vmid: number): void {
   }
 }
 
-/** The lowest disk number that no volume, template (F-306) or allocation under way has. Errors: NO_FREE_NAME. */
+/** Errors: NO_FREE_NAME. */
 function reserveFreeName(context: StorageContext, vmid: number, tried: ReadonlySet<string>): string {
-  const zvols = context.inventory.zvols(context.config.dataset);
-  for (let n = 0; n < DISK_NUMBERS; n += 1) {
-    const name = `vm-${vmid}-disk-${n}`;
-    const id = zvolId(context, name);
-    if (tried.has(name) || context.reservedNames.has(id) || zvols.has(id) || zvols.has(zvolId(context, `base-${vmid}-disk-${n}`))) continue;
-    context.reservedNames.add(id);
-    return name;
-  }
-  throw new StorageError(
-    'NO_FREE_NAME',
-    `no free disk name for guest ${vmid} on '${context.config.id}': vm-${vmid}-disk-0 to -${DISK_NUMBERS - 1} are all taken`,
-  );
-}
-
-/** A stopped service takes every change and exports nothing (truenas-api 8): better to say so before. */
-async function assertUsable(context: StorageContext, deadline: Deadline): Promise<void> {
-  const { config, inventory } = context;
-  findTarget(context);
-  if (inventory.serviceRunning === false && !(await inventory.refreshService(deadline))) {
-    throw new StorageError('SERVICE_STOPPED', `the iSCSI service on ${config.apiHost} is not running`);
-  }
-  const info = inventory.dataset(config.dataset)?.info;
-  if (info === undefined) return;
-  if (info.type !== 'FILESYSTEM')
-    throw new StorageError('DATASET_UNUSABLE', `'${config.dataset}' (setting dataset) is a zvol, not a dataset`);
-  if (info.readonly) throw new StorageError('DATASET_UNUSABLE', `dataset '${config.dataset}' is read-only`);
-  if (info.locked) throw new StorageError('DATASET_UNUSABLE', `dataset '${config.dataset}' is locked (encrypted)`);
+  const name = lowestFreeName(context, vmid, tried);
+  if (name === null) throw noFreeName(context, vmid);
+  context.reservedNames.add(zvolId(context, name));
+  return name;
 }
 
 async function allocateNamed(context: StorageContext, name: string, request: AllocateRequest, deadline: Deadline): Promise<void> {
   const id = zvolId(context, name);
   await context.locks.run(volumeKey(context, id), deadline.signal, async () => {
-    if (context.inventory.zvols(context.config.dataset).has(id)) throw exists(context, name);
+    if (context.inventory.zvols(context.config.dataset).has(id)) throw volumeExists(context, name);
     const operation: OpenOperation = {
       id: context.newOwner(),
       kind: 'allocate',
@@ -137,9 +116,10 @@ async function make(context: StorageContext, operation: OpenOperation, name: str
   const { array, config, inventory } = context;
   const look = async (): Promise<Zvol | null> => {
     const zvol = await array.zvol(operation.zvol, deadline);
-    if (zvol !== null && zvol.userProperties[OWNER_PROPERTY] !== operation.id) throw exists(context, name);
+    if (zvol !== null && zvol.userProperties[OWNER_PROPERTY] !== operation.id) throw volumeExists(context, name);
     return zvol;
   };
+  const need = needOfNew(context, size);
   const zvol = await changeOnce(
     () =>
       array.createZvol(
@@ -156,7 +136,12 @@ async function make(context: StorageContext, operation: OpenOperation, name: str
         deadline,
       ),
     look,
-  );
+  ).catch(async (error: unknown) => {
+    // Allowed by the numbers before it, so somebody else took the space meanwhile.
+    if (error instanceof RefusedError && error.code === 'NO_SPACE') throw await explainNoSpace(context, need, error, deadline);
+    throw error;
+  });
+  if (need.thick) inventory.spend(config.dataset, size);
   if (zvol.volsize !== size) {
     throw new StorageError('SIZE_INVALID', `TrueNAS made '${zvol.id}' with ${zvol.volsize} bytes instead of ${size}`);
   }
@@ -174,11 +159,14 @@ async function make(context: StorageContext, operation: OpenOperation, name: str
 /** Undoes a failed allocation; the error then says what state was left. */
 async function takeBackAfter(context: StorageContext, operation: OpenOperation, error: StorageError): Promise<StorageError> {
   try {
-    const clean = await withDeadline(context.clock, TAKE_BACK_MS, 'taking back', (own) => takeBack(context, operation, own));
+    const removed = await withDeadline(context.clock, TAKE_BACK_MS, 'taking back', (own) => takeBack(context, operation, own));
+    if (error.kind !== 'unknown-outcome') {
+      await context.journal.end(operation.id);
+      return error.leaving(removed ? `nothing is left on TrueNAS: the zvol '${operation.zvol}' was taken back` : 'nothing was changed');
+    }
     // A create whose answer was lost may still be at work on the array: the entry stays and is looked at again.
-    if (clean && error.kind !== 'unknown-outcome') await context.journal.end(operation.id);
-    else context.journal.leave(operation);
-    return error;
+    context.journal.leave(operation);
+    return error.leaving(`nothing is there now; the daemon goes on looking for '${operation.zvol}' and removes it if it comes late`);
   } catch (undo) {
     const reason = asStorageError(undo);
     context.journal.leave(operation);
@@ -187,8 +175,4 @@ async function takeBackAfter(context: StorageContext, operation: OpenOperation, 
       `parts of '${operation.zvol}' may be left on TrueNAS; the daemon removes them as soon as it can (${reason.message})`,
     );
   }
-}
-
-function exists(context: StorageContext, name: string): StorageError {
-  return new StorageError('VOLUME_EXISTS', `volume '${context.config.id}:${name}' exists already`);
 }

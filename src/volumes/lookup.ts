@@ -30,17 +30,42 @@ export function findTarget(context: StorageContext): Target {
   const wanted = context.config.target;
   const targets = [...context.inventory.targets.entries.values()];
   const found = targets.find((target) => target.iqn === wanted) ?? targets.find((target) => target.name === wanted);
-  if (found === undefined) {
-    const known = targets.map((target) => target.iqn);
-    throw new StorageError('TARGET_MISSING', `target '${wanted}' (setting target_iqn) does not exist on ${context.config.apiHost}`, {
-      hints: [
-        known.length === 0 ? 'TrueNAS has no target at all' : `targets there: ${known.slice(0, 10).join(', ')}`,
-        'TrueNAS: Shares > Block (iSCSI) Shares Targets > Targets',
-      ],
-      facts: { found: known },
-    });
-  }
+  if (found === undefined) throw targetMissing(context, targets);
   return found;
+}
+
+/** TrueNAS's base name where no other is known (truenas-api 11). */
+const DEFAULT_BASENAME = 'iqn.2005-10.org.freenas.ctl';
+const SHOWN_TARGETS = 10;
+
+/** Says how many targets there are, which, what was expected and what storage.cfg says. */
+function targetMissing(context: StorageContext, targets: readonly Target[]): StorageError {
+  const { config } = context;
+  const wanted = config.target;
+  const [any] = targets;
+  const basename = any === undefined ? DEFAULT_BASENAME : any.iqn.slice(0, any.iqn.length - any.name.length - 1);
+  const expected = /^(?:iqn|naa|eui)\./.test(wanted) ? wanted : `${basename}:${wanted}`;
+  const iqns = targets.map((target) => target.iqn);
+  const shown = iqns.length > SHOWN_TARGETS ? `${iqns.slice(0, SHOWN_TARGETS).join(', ')}, ...` : iqns.join(', ');
+  const found = iqns.length === 0 ? 'TrueNAS has no target at all' : `${iqns.length} found: ${shown}`;
+  const inConfig = expected === wanted ? '' : `; storage.cfg says '${wanted}'`;
+  return new StorageError(
+    'TARGET_MISSING',
+    `target '${wanted}' (setting target_iqn) does not exist on ${config.apiHost}: expected '${expected}', ${found}${inConfig}`,
+    {
+      causes: [
+        'target_iqn is mistyped, or names a target of another TrueNAS',
+        'the target was renamed or deleted',
+        `the base name of TrueNAS was changed (it is '${basename}' now)`,
+      ],
+      hints: [
+        'TrueNAS: Shares > Block (iSCSI) Shares Targets > Targets',
+        'TrueNAS: Shares > Block (iSCSI) Shares Targets > Global Configuration: Base Name',
+        `grep -A 20 'truenasplugin: ${config.id}' /etc/pve/storage.cfg: target_iqn is the full IQN or the name alone`,
+      ],
+      facts: { wanted, expected, found: iqns },
+    },
+  );
 }
 
 /** Extents by disk and mappings of the storage's target by extent, built once for a whole list. */
@@ -112,6 +137,15 @@ export function missing(context: StorageContext, name: VolumeName): StorageError
     'VOLUME_MISSING',
     `volume '${context.config.id}:${name.volname}' does not exist (no zvol '${zvolId(context, name.name)}')`,
   );
+}
+
+/** A zvol with the name of the volume is there already. */
+export function volumeExists(context: StorageContext, name: string): StorageError {
+  const { config } = context;
+  return new StorageError('VOLUME_EXISTS', `volume '${config.id}:${name}' exists already (zvol '${zvolId(context, name)}')`, {
+    hints: [`pve-truenas list ${config.id}`, `TrueNAS: Datasets > ${zvolId(context, name)}`],
+    state: 'nothing was changed',
+  });
 }
 
 /** What the node needs to find the volume's device. Errors: EXPORT_MISSING. */

@@ -6,6 +6,8 @@ import { changeOnce } from './change-once.ts';
 import { type StorageContext, volumeKey } from './context.ts';
 import { deleteOnce } from './export-zvol.ts';
 import { findVolume, type Volume, zvolId } from './lookup.ts';
+import { assertPreflight } from './preflight/preflight.ts';
+import { assertRollbackPossible, byAge, newerThan } from './rollback-guard.ts';
 
 /**
  * Takes a snapshot: one change and nothing else, since the guest is frozen meanwhile (pve-storage-api 4.2).
@@ -46,7 +48,7 @@ export async function deleteSnapshot(context: StorageContext, volname: string, n
 /** Snapshots of a volume, oldest first; asked of the array, since its own periodic tasks announce nothing (truenas-api 6). */
 export async function listSnapshots(context: StorageContext, volname: string, deadline: Deadline): Promise<readonly Snapshot[]> {
   const volume = await findVolume(context, volname, deadline);
-  return sorted(await context.array.snapshots(volume.zvol.id, deadline));
+  return byAge(await context.array.snapshots(volume.zvol.id, deadline));
 }
 
 /** Names of the snapshots newer than `name`, oldest first: they would be lost by a rollback (F-318, F-319). Errors: SNAPSHOT_MISSING. */
@@ -57,24 +59,20 @@ export async function rollbackBlockers(
   deadline: Deadline,
 ): Promise<readonly string[]> {
   assertSnapshotName(name);
-  return newerThan(await listSnapshots(context, volname, deadline), volname, name);
+  return newerThan(context, await listSnapshots(context, volname, deadline), parseVolumeName(volname).name, name);
 }
 
 /**
  * Rolls a volume back. Newer snapshots are never destroyed: their entries in the guest's configuration would stay
  * (F-320). This node's cached blocks are dropped before and after (RP-15, F-321).
- * Errors: SNAPSHOT_MISSING, ROLLBACK_BLOCKED, DEVICE_BUSY.
+ * Errors: SNAPSHOT_MISSING, ROLLBACK_BLOCKED, DEVICE_BUSY, PREFLIGHT_FAILED and what its checks say.
  */
 export async function rollback(context: StorageContext, volname: string, name: string, deadline: Deadline): Promise<void> {
   assertSnapshotName(name);
   await onVolume(context, volname, deadline, async (volume) => {
     const { array, inventory } = context;
     const id = `${volume.zvol.id}@${name}`;
-    const guard = async (): Promise<void> => {
-      const blockers = newerThan(sorted(await array.snapshots(volume.zvol.id, deadline)), volname, name);
-      if (blockers.length > 0) throw blocked(context, volume.name, name, blockers);
-    };
-    await guard();
+    await assertPreflight(context, { operation: 'rollback', volume: volname, snapshot: name }, deadline);
     const reference = { storage: context.config.id, volume: volume.name, ...(volume.extent === null ? {} : { naa: volume.extent.naa }) };
     await context.host.flush(reference, deadline);
     try {
@@ -82,7 +80,7 @@ export async function rollback(context: StorageContext, volname: string, name: s
     } catch (error) {
       if (!(error instanceof OutcomeUnknownError)) throw error;
       // Nothing on the array tells whether it happened; the guest is stopped, so that doing it again ends in the same state.
-      await guard();
+      await assertRollbackPossible(context, volume.name, volume.zvol.id, name, deadline);
       await array.rollback(id, deadline);
     }
     // The size is that of the snapshot again.
@@ -90,24 +88,6 @@ export async function rollback(context: StorageContext, volname: string, name: s
     await context.host.flush(reference, deadline);
     context.log.info('volume rolled back', { volume: `${context.config.id}:${volume.name}`, snapshot: name, bytes: zvol?.volsize });
   });
-}
-
-function sorted(snapshots: readonly Snapshot[]): readonly Snapshot[] {
-  return [...snapshots].sort((a, b) => a.createtxg - b.createtxg);
-}
-
-function newerThan(snapshots: readonly Snapshot[], volname: string, name: string): readonly string[] {
-  const at = snapshots.findIndex((snapshot) => snapshot.name === name);
-  if (at < 0) throw new StorageError('SNAPSHOT_MISSING', `volume '${volname}' has no snapshot '${name}'`);
-  return snapshots.slice(at + 1).map((snapshot) => snapshot.name);
-}
-
-function blocked(context: StorageContext, volume: string, name: string, blockers: readonly string[]): StorageError {
-  return new StorageError(
-    'ROLLBACK_BLOCKED',
-    `can't roll back '${context.config.id}:${volume}' to '${name}': newer snapshots exist: ${blockers.join(', ')}`,
-    { state: 'nothing was changed', facts: { blockers } },
-  );
 }
 
 function onVolume(context: StorageContext, volname: string, deadline: Deadline, work: (volume: Volume) => Promise<void>): Promise<void> {

@@ -7,7 +7,7 @@ import { extentName, OWNER_PROPERTY } from './owner-mark.ts';
 
 /**
  * Removes what an allocation made, in reverse order, found by its owner mark: nothing else can match (law 4).
- * Resolves to true when all of it was positively seen to be gone. Safe to repeat.
+ * Resolves when all of it was positively seen to be gone, to whether anything had been there. Safe to repeat.
  */
 export async function takeBack(context: StorageContext, operation: OpenOperation, deadline: Deadline): Promise<boolean> {
   const { array, inventory, log, config } = context;
@@ -17,10 +17,11 @@ export async function takeBack(context: StorageContext, operation: OpenOperation
     await deleteExtent(context, extent, deadline);
   }
   const zvol = await array.zvol(operation.zvol, deadline);
-  if (zvol !== null && zvol.userProperties[OWNER_PROPERTY] === operation.id) {
+  const made = zvol !== null && zvol.userProperties[OWNER_PROPERTY] === operation.id;
+  if (made) {
     await destroyZvol(context, zvol, deadline);
     log.info('allocation taken back', { volume: operation.zvol, storage: config.id });
   }
   if (zvol === null) inventory.zvolCollection(config.dataset).remove(operation.zvol);
-  return true;
+  return made || extent !== null;
 }

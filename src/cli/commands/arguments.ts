@@ -1,4 +1,5 @@
 import { Argument, InvalidArgumentError } from 'commander';
+import { parseSize } from '../../core/sizes.ts';
 
 /** A whole number from `min` to `max`, decimal digits only. */
 export function wholeNumber(min: number, max: number): (text: string) => number {
@@ -13,6 +14,15 @@ export function wholeNumber(min: number, max: number): (text: string) => number 
 export function storageId(text: string): string {
   if (text.length <= 100 && /^[a-z][a-z0-9\-_.]*[a-z0-9]$/i.test(text)) return text;
   throw new InvalidArgumentError('It is not a storage id.');
+}
+
+/** A size with its unit, in bytes. */
+export function sizeWithUnit(text: string): number {
+  try {
+    return parseSize(text);
+  } catch {
+    throw new InvalidArgumentError('It must be a number with a unit, K, M, G or T (base 1024), for example 100G or 1.5T.');
+  }
 }
 
 /** `[STORAGE]`: one storage instead of all. */

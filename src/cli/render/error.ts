@@ -3,7 +3,12 @@ import { clean, type Colours } from './text.ts';
 
 /** The block a user acts on, as the Perl module prints it in task logs: what failed, why probably, what to look at, what was left. */
 export function renderFailure(facts: FailureFacts, colours: Colours): string {
-  const lines = [`${colours.red('Error:')} ${facts.message.split('\n').map(clean).join('\n  ')} ${colours.dim(`[${clean(facts.code)}]`)}`];
+  const [first = '', ...more] = facts.message.split('\n').map(clean);
+  const code = colours.dim(`[${clean(facts.code)}]`);
+  // A message of several lines is laid out already: nothing is put between or behind them.
+  const lines = [`${colours.red('Error:')} ${first}`, ...more];
+  if (more.length === 0) lines[0] = `${lines[0] ?? ''} ${code}`;
+  else lines.push(`  ${code}`);
   lines.push(...items('Likely causes', facts.causes), ...items('What to check', facts.hints));
   if (facts.state !== undefined) lines.push(`  State: ${clean(facts.state)}`);
   return `${lines.join('\n')}\n`;
