@@ -60,9 +60,9 @@ function connectionIs(more: Partial<ArrayConnection>): void {
 
 describe('without a call to the array', () => {
   it('tells space, volumes, sizes and over-commitment', async () => {
+    for (const size of [5 * GIB, 10 * GIB]) await world.run((context, deadline) => allocate(context, { vmid: 100, size }, deadline));
     world.array.dataset_ = { ...world.array.dataset_, used: 4 * GIB, available: 6 * GIB };
     await world.run((context, deadline) => context.inventory.refreshDataset('tank/pve', deadline));
-    for (const size of [5 * GIB, 10 * GIB]) await world.run((context, deadline) => allocate(context, { vmid: 100, size }, deadline));
     world.array.calls.length = 0;
     expect(await values('pve_truenas_dataset_available_bytes')).toEqual({ 'tn tank/pve': 6 * GIB });
     expect(await values('pve_truenas_dataset_used_bytes')).toEqual({ 'tn tank/pve': 4 * GIB });
