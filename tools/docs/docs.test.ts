@@ -1,83 +1,92 @@
-import { existsSync, readdirSync, readFileSync } from 'node:fs';
-import { dirname, join, resolve } from 'node:path';
+import { existsSync, readdirSync, readFileSync, statSync } from 'node:fs';
+import { join, resolve } from 'node:path';
 import { describe, expect, it } from 'vitest';
-import { settingNamed } from '../../src/config/schema.ts';
 import { ERROR_CATALOGUE } from '../../src/core/error-catalogue.ts';
+import { METRICS } from '../../src/core/metrics.ts';
+import { SETTINGS } from '../../src/config/schema.ts';
 import { METHODS } from '../../src/protocol/methods.ts';
+import { anchorsOf, deadLinks, type MarkdownPage } from './check-links.ts';
+import { unknownCodes, unknownMetrics, unknownSettings } from './check-names.ts';
 import { PAGES } from './pages.ts';
 
 const ROOT = resolve(import.meta.dirname, '../..');
-const pages = readdirSync(join(ROOT, 'docs'), { recursive: true, encoding: 'utf8' })
-  .filter((name) => name.endsWith('.md'))
-  .map((name) => ({ path: `docs/${name}`, text: readFileSync(join(ROOT, 'docs', name), 'utf8') }));
+/** Folders with pages for people; what lies deeper in them counts, too. */
+const FOLDERS = ['docs', 'sim', 'monitoring', 'test', 'perl'];
 
-/** The anchor that a Markdown heading gets (as GitHub makes it). */
-function anchor(heading: string): string {
-  return heading
-    .toLowerCase()
-    .replace(/[^\p{L}\p{N}\s_-]/gu, '')
-    .trim()
-    .replace(/\s/g, '-');
+function markdownBelow(folder: string): string[] {
+  if (!existsSync(join(ROOT, folder))) return [];
+  const names = readdirSync(join(ROOT, folder), { recursive: true, encoding: 'utf8' });
+  return names.filter((name) => name.endsWith('.md')).map((name) => `${folder}/${name}`);
 }
 
-function anchorsOf(text: string): readonly string[] {
-  return [...text.matchAll(/^#+ (.*)$/gm)].map((match) => anchor(match[1] ?? ''));
+const paths = [...readdirSync(ROOT).filter((name) => name.endsWith('.md')), ...FOLDERS.flatMap(markdownBelow)];
+const pages: readonly MarkdownPage[] = paths.map((path) => ({ path, text: readFileSync(join(ROOT, path), 'utf8') }));
+
+function textOf(path: string): string {
+  const page = pages.find((one) => one.path === path);
+  if (page === undefined) throw new Error(`there is no ${path}`);
+  return page.text;
 }
 
-describe('docs', () => {
+/** The text of a file, '' for a folder, null for nothing, as deadLinks asks for it. */
+function read(path: string): string | null {
+  const full = join(ROOT, path);
+  if (!existsSync(full)) return null;
+  return statSync(full).isDirectory() ? '' : readFileSync(full, 'utf8');
+}
+
+/** What an error tells its users to do is checked like a page. */
+const ADVICE: MarkdownPage = {
+  path: 'src/core/error-catalogue.ts',
+  text: Object.values(ERROR_CATALOGUE)
+    .flatMap(({ hints }) => hints.map((hint) => `\`${hint}\`\n`))
+    .join(''),
+};
+
+describe('the pages', () => {
   it.each(PAGES)('$path is what its generator makes', ({ path, make }) => {
     expect(readFileSync(join(ROOT, path), 'utf8'), 'run npx tsx tools/docs/main.ts').toBe(make());
   });
 
-  it('has no dead link', () => {
-    const dead = pages.flatMap(({ path, text }) =>
-      [...text.matchAll(/\]\(([^)\s]+)\)/g)].flatMap((match) => {
-        const link = match[1] ?? '';
-        if (/^[a-z]+:/.test(link)) return [];
-        const [file = '', fragment] = link.split('#');
-        const target = file === '' ? path : join(dirname(path), file);
-        if (!existsSync(join(ROOT, target))) return [`${path}: ${link}`];
-        const there = fragment === undefined || anchorsOf(readFileSync(join(ROOT, target), 'utf8')).includes(fragment);
-        return there ? [] : [`${path}: ${link}`];
-      }),
+  it('are all there to be checked', () => {
+    expect(paths).toEqual(
+      expect.arrayContaining(['README.md', 'ARCHITECTURE.md', 'docs/README.md', 'sim/README.md', 'test/README.md', 'perl/t/README.md']),
     );
-    expect(dead).toEqual([]);
   });
 
-  it('lists every page in the index', () => {
-    const index = pages.find(({ path }) => path === 'docs/README.md')?.text ?? '';
-    const missing = pages.filter(({ path }) => path !== 'docs/README.md' && !index.includes(`(${path.slice('docs/'.length)})`));
-    expect(missing.map(({ path }) => path)).toEqual([]);
+  it('have no dead link', () => {
+    expect(deadLinks(pages, read)).toEqual([]);
   });
 
-  it('names only settings that exist, in examples of storage.cfg and of pvesm', () => {
-    const unknown = pages.flatMap(({ path, text }) => {
-      const blocks = [...text.matchAll(/```[a-z]*\n([\s\S]*?)```/g)].map((match) => match[1] ?? '');
-      const inCfg = blocks
-        .filter((block) => block.startsWith('truenasplugin:'))
-        .flatMap((block) => [...block.matchAll(/^\s+([a-z][a-z0-9_-]*)/gm)].map((match) => match[1] ?? ''));
-      const inPvesm = [...text.matchAll(/pvesm (?:add truenasplugin|set) [^`]*/g)].flatMap((match) =>
-        [...match[0].matchAll(/--([a-z][a-z0-9_-]*)/g)].map((flag) => flag[1] ?? ''),
-      );
-      return [...inCfg, ...inPvesm]
-        .filter((name) => name !== 'delete' && settingNamed(name) === undefined)
-        .map((name) => `${path}: ${name}`);
-    });
-    expect(unknown).toEqual([]);
-  });
-
-  it('names only error codes that exist', () => {
-    const codes = Object.keys(ERROR_CATALOGUE);
-    const unknown = pages.flatMap(({ path, text }) =>
-      [...text.matchAll(/explain ([A-Z][A-Z_]+)/g)].flatMap((match) =>
-        match[1] === 'CODE' || codes.includes(match[1] ?? '') ? [] : [`${path}: ${match[0]}`],
-      ),
+  it('below docs/ stand in its index', () => {
+    const index = textOf('docs/README.md');
+    const missing = paths.filter(
+      (path) => path.startsWith('docs/') && path !== 'docs/README.md' && !index.includes(`(${path.slice('docs/'.length)})`),
     );
-    expect(unknown).toEqual([]);
+    expect(missing).toEqual([]);
   });
 
-  it('describes every method of the socket', () => {
-    const text = pages.find(({ path }) => path === 'docs/reference/socket-protocol.md')?.text ?? '';
-    expect(Object.keys(METHODS).filter((method) => !text.includes(`\`${method}\``))).toEqual([]);
+  it.each([...pages, ADVICE])('$path names no setting, code or metric that does not exist', (page) => {
+    expect({
+      settings: unknownSettings(page),
+      codes: unknownCodes(page),
+      metrics: unknownMetrics(page.text),
+    }).toEqual({ settings: [], codes: [], metrics: [] });
+  });
+});
+
+describe('the reference leaves nothing out', () => {
+  it.each([
+    ['settings.md', SETTINGS.flatMap(({ name, aliases }) => [name, ...aliases])],
+    ['metrics.md', Object.keys(METRICS)],
+    ['socket-protocol.md', Object.keys(METHODS)],
+  ])('%s', (page, names) => {
+    const text = textOf(`docs/reference/${page}`);
+    expect(names.filter((name) => !text.includes(`\`${name}\``))).toEqual([]);
+  });
+
+  it('errors.md has a heading for every code', () => {
+    const anchors = anchorsOf(textOf('docs/reference/errors.md'));
+    expect(Object.keys(ERROR_CATALOGUE).filter((code) => !anchors.has(code.toLowerCase()))).toEqual([]);
   });
 });
