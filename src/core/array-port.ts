@@ -13,6 +13,8 @@ export interface Zvol {
   readonly volblocksize: number;
   /** Space taken by the zvol with its snapshots and reservation. */
   readonly used: number;
+  /** Bytes of its own data, without snapshots and reservation; absent when the array does not say. */
+  readonly written?: number;
   /** `tank/proxmox/base-100-disk-0@__base__` for a clone, else null. */
   readonly origin: string | null;
   /** Unix time in seconds, null when the array does not say. */

@@ -406,6 +406,13 @@ export const ERROR_CATALOGUE = {
     ['linked clones were made of it', 'a backup left a clone behind'],
     ['TrueNAS: Datasets: promote or delete the clones first', 'pve-truenas list STORAGE: column PARENT'],
   ),
+  LOOK_INCOMPLETE: entry(
+    'unavailable',
+    'What TrueNAS answered does not fit together, so nothing is concluded from it',
+    ['something was changed while it was read', 'an answer was cut short'],
+    ['try again in a minute: pve-truenas orphans', 'pve-truenas health'],
+    'nothing was changed',
+  ),
   ROLLBACK_BLOCKED: entry(
     'conflict',
     'Newer snapshots stand in the way of the rollback',

@@ -1,10 +1,14 @@
+import type { GuestReferencesPort } from '../core/guest-references.ts';
 import type { HostPort } from '../core/host-port.ts';
+import type { NodeLeftovers } from '../core/leftovers-port.ts';
 import { type Meter, NO_METER } from '../core/metrics.ts';
 import type { Clock, Deadline, Log } from '../core/ports.ts';
 import { resolveHost } from './addresses.ts';
 import { type Commands, NodeCommands } from './commands.ts';
-import { QemuDirect } from './direct/qemu-direct.ts';
+import { QemuDirect, recordsBelow } from './direct/qemu-direct.ts';
+import { GuestConfigs } from './guest-configs.ts';
 import { KernelInitiator } from './kernel/kernel-initiator.ts';
+import { HostLeftovers } from './leftovers.ts';
 import { RootedFiles, type SysFiles } from './sys-files.ts';
 
 export interface HostOptions {
@@ -22,6 +26,8 @@ export interface HostOptions {
   readonly linkBase?: string;
   /** Where QEMU-direct keeps its records; default `/run/pve-truenas`. */
   readonly runDir?: string;
+  /** PVE's cluster file system; default `/etc/pve`. */
+  readonly pveDir?: string;
 }
 
 export interface Host {
@@ -29,6 +35,10 @@ export interface Host {
   readonly kernel: HostPort;
   /** `initiator: qemu` */
   readonly direct: HostPort;
+  /** What volumes left behind here. */
+  readonly leftovers: NodeLeftovers;
+  /** The guests of the cluster. */
+  readonly guests: GuestReferencesPort;
 }
 
 /** This node's two ways to a LUN. One object for all storages: it keeps logins and volumes apart by itself. */
@@ -41,8 +51,13 @@ export function createHost(options: HostOptions): Host {
     files: options.files ?? new RootedFiles(),
     resolve: options.resolve ?? resolveHost,
   };
+  const [links, runDir] = [options.linkBase ?? '/dev/pve-truenas', options.runDir ?? '/run/pve-truenas'];
+  const kernel = new KernelInitiator(context, links);
+  const direct = new QemuDirect(context, runDir);
   return {
-    kernel: new KernelInitiator(context, options.linkBase ?? '/dev/pve-truenas'),
-    direct: new QemuDirect(context, options.runDir ?? '/run/pve-truenas'),
+    kernel,
+    direct,
+    leftovers: new HostLeftovers(context, { links, records: recordsBelow(runDir) }, { kernel, direct }),
+    guests: new GuestConfigs(context.files, options.pveDir ?? '/etc/pve'),
   };
 }

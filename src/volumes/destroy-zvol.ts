@@ -3,6 +3,7 @@ import { StorageError } from '../core/errors.ts';
 import type { Deadline } from '../core/ports.ts';
 import type { StorageContext } from './context.ts';
 import { deleteOnce } from './export-zvol.ts';
+import { isSameZvol } from './owner-mark.ts';
 
 /** ms between attempts while the zvol is busy: udev still has the device open, or the export is just going (RP-02, F-315). */
 const BUSY_WAITS = [0, 500, 1000, 2000, 4000, 8000] as const;
@@ -15,15 +16,21 @@ const BUSY_WAITS = [0, 500, 1000, 2000, 4000, 8000] as const;
  */
 export async function destroyZvol(context: StorageContext, zvol: Zvol, deadline: Deadline): Promise<void> {
   const { array, clock, config, inventory } = context;
+  const gone = async (): Promise<boolean> => {
+    const now = await array.zvol(zvol.id, deadline);
+    return now === null || !isSameZvol(now, zvol);
+  };
   let busy: StorageError | null = null;
   for (const wait of BUSY_WAITS) {
     if (wait > 0) await clock.sleep(wait, deadline.signal);
+    // What is deleted by name again must still be what it was: someone may have made a new volume of this name meanwhile.
+    if (wait > 0 && (await gone())) {
+      await inventory.zvolCollection(config.dataset).refresh(zvol.id, deadline);
+      return;
+    }
     busy = null;
     try {
-      await deleteOnce(
-        () => array.deleteZvol(zvol.id, deadline),
-        async () => (await array.zvol(zvol.id, deadline)) === null,
-      );
+      await deleteOnce(() => array.deleteZvol(zvol.id, deadline), gone);
     } catch (error) {
       if (!(error instanceof StorageError && error.code === 'VOLUME_BUSY')) throw error;
       busy = error;
@@ -34,6 +41,10 @@ export async function destroyZvol(context: StorageContext, zvol: Zvol, deadline:
     inventory.putDataset(seen.dataset);
     if (seen.zvol === null) {
       inventory.zvolCollection(config.dataset).remove(zvol.id);
+      return;
+    }
+    if (!isSameZvol(seen.zvol, zvol)) {
+      inventory.zvolCollection(config.dataset).put(seen.zvol);
       return;
     }
   }

@@ -14,6 +14,11 @@ export function ownerOf(zvol: Zvol): string | null {
   return value !== undefined && UUID.test(value) ? value : null;
 }
 
+/** Whether two sights of one name are the same zvol: another one may have the name by now. */
+export function isSameZvol(one: Zvol, other: Zvol): boolean {
+  return one.id === other.id && ownerOf(one) === ownerOf(other) && one.creation === other.creation;
+}
+
 /**
  * Name of the extent of an owner mark: `pve-` and 32 hex digits. Not made of the VMID or the disk's name, so that it
  * stays unique when a volume is renamed (F-304), and valid flattened (truenas-api 11).
@@ -32,13 +37,17 @@ export function extentDisk(zvol: string): string {
   return `zvol/${zvol.replaceAll(' ', '+')}`;
 }
 
-/** Was the extent made by one of the Perl plugins for this zvol (F-508), so that a volume of theirs may be served and freed? */
-export function isPerlPluginExtent(extent: Extent, zvol: string): boolean {
+/** Name of the extent that the Perl plugins give to a zvol (F-508). */
+export function perlExtentName(zvol: string): string {
   const name = zvol.slice(zvol.lastIndexOf('/') + 1);
   const clean = name
     .toLowerCase()
     .replace(/[^a-z0-9.\-:]/g, '')
     .slice(0, 55);
-  const suffix = createHash('sha1').update(zvol).digest('hex').slice(0, 8);
-  return extent.name === `${clean}-${suffix}` || extent.name === name;
+  return `${clean}-${createHash('sha1').update(zvol).digest('hex').slice(0, 8)}`;
+}
+
+/** Was the extent made by one of the Perl plugins for this zvol (F-508), so that a volume of theirs may be served and freed? */
+export function isPerlPluginExtent(extent: Extent, zvol: string): boolean {
+  return extent.name === perlExtentName(zvol) || extent.name === zvol.slice(zvol.lastIndexOf('/') + 1);
 }

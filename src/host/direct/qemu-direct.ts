@@ -36,7 +36,7 @@ export class QemuDirect implements HostPort {
 
   constructor(context: HostContext, runDir: string) {
     this.#context = context;
-    this.#records = `${runDir}/direct`;
+    this.#records = recordsBelow(runDir);
   }
 
   path(spec: LunSpec): string {
@@ -132,6 +132,11 @@ export class QemuDirect implements HostPort {
     const text = (await this.#context.files.read('/etc/iscsi/initiatorname.iscsi')) ?? '';
     return /^InitiatorName=((?:iqn|eui|naa)\.[A-Za-z0-9_.:-]{1,220})\s*$/m.exec(text)?.[1] ?? null;
   }
+}
+
+/** Where the records of verified volumes stand. */
+export function recordsBelow(runDir: string): string {
+  return `${runDir}/direct`;
 }
 
 /**

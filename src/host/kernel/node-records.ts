@@ -3,6 +3,7 @@ import type { ChapSecrets, PortalAddress } from '../../core/host-port.ts';
 import type { Deadline } from '../../core/ports.ts';
 import { portalText } from '../addresses.ts';
 import type { HostContext } from '../host-context.ts';
+import type { SysFiles } from '../sys-files.ts';
 
 /** open-iscsi's node records on Debian; the format is `name = value` a line, a file `ADDRESS,PORT` or `ADDRESS,PORT,TPGT/IFACE`. */
 const NODES = '/etc/iscsi/nodes';
@@ -30,8 +31,7 @@ export async function ensureNodeRecord(
     if (records.length === 0) {
       throw new StorageError('HOST_COMMAND', `iscsiadm made no node record for ${iqn} at ${portalText(portal)} below ${NODES}`);
     }
-    // Of what we make ourselves: no login at boot (the daemon does it), no scan of all LUNs at login (law 4).
-    for (const record of records) await updateRecord(context, record, { 'node.startup': 'manual', 'node.session.scan': 'manual' });
+    for (const record of records) await updateRecord(context, record, OURS);
   }
   if (chap === undefined) return;
   for (const record of records) await updateRecord(context, record, chapSettings(chap));
@@ -40,6 +40,31 @@ export async function ensureNodeRecord(
 /** Removes all records of this target and portal, so that the next ensureNodeRecord makes a new one. */
 export async function dropNodeRecord(context: HostContext, iqn: string, portal: PortalAddress): Promise<void> {
   for (const record of await recordFiles(context, iqn, portal)) await context.files.remove(record);
+}
+
+/** What the daemon gives to records that it makes: no login at boot (it does that itself), no scan of all LUNs at login (law 4). */
+const OURS = { 'node.startup': 'manual', 'node.session.scan': 'manual' } as const;
+
+/** All node records of this node: target, portal, and whether they have the settings of the daemon's own. Reads no secret. */
+export async function nodeRecords(
+  files: SysFiles,
+): Promise<readonly { readonly iqn: string; readonly host: string; readonly port: number; readonly likeOurs: boolean }[]> {
+  const found: { iqn: string; host: string; port: number; likeOurs: boolean }[] = [];
+  for (const iqn of await files.list(NODES)) {
+    for (const name of await files.list(`${NODES}/${iqn}`)) {
+      const portal = /^(.+?),(\d{1,5})(?:,-?\d+)?$/.exec(name);
+      if (portal === null) continue;
+      const path = `${NODES}/${iqn}/${name}`;
+      const inside = await files.list(path);
+      const texts = await Promise.all(
+        (inside.length === 0 ? [path] : inside.map((iface) => `${path}/${iface}`)).map((one) => files.read(one)),
+      );
+      const lines = new Set(texts.flatMap((text) => (text ?? '').split('\n').map((line) => line.trim())));
+      const likeOurs = Object.entries(OURS).every(([key, value]) => lines.has(`${key} = ${value}`));
+      found.push({ iqn, host: portal[1] ?? '', port: Number(portal[2]), likeOurs });
+    }
+  }
+  return found;
 }
 
 function chapSettings(chap: ChapSecrets): Record<string, string> {

@@ -37,6 +37,16 @@ export async function scsiPathsOf(files: SysFiles, naa: string): Promise<readonl
   return paths;
 }
 
+/** All SCSI devices with the vendor that they gave when they were found. */
+export async function scsiDevices(files: SysFiles): Promise<readonly (ScsiPath & { readonly vendor: string })[]> {
+  const found: (ScsiPath & { vendor: string })[] = [];
+  for (const address of await files.list(DEVICES)) {
+    const path = await scsiPathAt(files, address);
+    if (path !== null) found.push({ ...path, vendor: ((await files.read(`${DEVICES}/${address}/device/vendor`)) ?? '').trim() });
+  }
+  return found;
+}
+
 /**
  * The addresses at which a LUN of this session may show. Numbers above 255 have two spellings: the kernel takes ours as it is, and
  * shows 0x4000 more where the target reports it in flat addressing (SAM-5 4.7.7).

@@ -53,6 +53,7 @@ const zvolRow = z
     volsize: required('volsize'),
     volblocksize: required('volblocksize'),
     used: property.optional(),
+    usedbydataset: property.optional(),
     origin: property.optional(),
     creation: property.optional(),
     user_properties: userProperties,
@@ -60,11 +61,13 @@ const zvolRow = z
   .transform((row): Zvol => {
     // `value` of origin is in upper case on 25.10+ (read in its source); rawvalue is exact. None is "" or "none".
     const origin = row.origin?.rawvalue ?? '';
+    const written = bytes(row.usedbydataset);
     return {
       id: row.id,
       volsize: row.volsize,
       volblocksize: row.volblocksize,
       used: bytes(row.used) ?? 0,
+      ...(written === null ? {} : { written }),
       origin: origin === '' || origin === 'none' || origin === '-' ? null : origin,
       creation: seconds(row.creation),
       userProperties: row.user_properties,
@@ -96,7 +99,7 @@ const datasetRow = z
     };
   });
 
-const ZVOL_PROPERTIES = ['volsize', 'volblocksize', 'used', 'origin', 'creation'] as const;
+const ZVOL_PROPERTIES = ['volsize', 'volblocksize', 'used', 'usedbydataset', 'origin', 'creation'] as const;
 // `locked` is only computed when a property of encryption is asked for (25.10+).
 const DATASET_PROPERTIES = ['used', 'available', 'quota', 'readonly', 'encryption', 'keystatus'] as const;
 const ZVOL_FIELDS = ['id', 'type', ...ZVOL_PROPERTIES, 'user_properties'] as const;

@@ -48,7 +48,7 @@ export class FakeArray implements ArrayPort {
     readonly: false,
     locked: false,
   };
-  /** Datasets above `dataset_`. */
+  /** Datasets besides `dataset_`: those above it, and those of other storages. */
   ancestors_: DatasetInfo[] = [];
   targets_: Target[] = [{ id: 1, name: 'pve', iqn: 'iqn.2005-10.org.freenas.ctl:pve', groups: [{ portal: 1, authmethod: 'NONE' }] }];
   #mishaps: { method: string; nth: number; mishap: Mishap }[] = [];
@@ -107,14 +107,18 @@ export class FakeArray implements ArrayPort {
   }
 
   ping = (): Promise<void> => this.#call('ping', () => undefined);
-  dataset = (id: string): Promise<DatasetInfo | null> => this.#call('dataset', () => (id === this.dataset_.id ? this.dataset_ : null));
+  dataset = (id: string): Promise<DatasetInfo | null> => this.#call('dataset', () => this.#dataset(id));
   datasets = (ids: readonly string[]): Promise<DatasetInfo[]> =>
     this.#call('datasets', () => [this.dataset_, ...this.ancestors_].filter((one) => ids.includes(one.id)));
   zvols = (dataset: string): Promise<Zvol[]> =>
-    this.#call('zvols', () => [...this.zvolsById.values()].filter((zvol) => zvol.id.startsWith(`${dataset}/`)));
+    this.#call('zvols', () => [...this.zvolsById.values()].filter((zvol) => zvol.id.slice(0, zvol.id.lastIndexOf('/')) === dataset));
   zvol = (id: string): Promise<Zvol | null> => this.#call('zvol', () => this.zvolsById.get(id) ?? null);
-  datasetAndZvol = (_dataset: string, id: string): Promise<{ dataset: DatasetInfo; zvol: Zvol | null }> =>
-    this.#call('datasetAndZvol', () => ({ dataset: this.dataset_, zvol: this.zvolsById.get(id) ?? null }));
+  datasetAndZvol = (dataset: string, id: string): Promise<{ dataset: DatasetInfo; zvol: Zvol | null }> =>
+    this.#call('datasetAndZvol', () => {
+      const info = this.#dataset(dataset);
+      if (info === null) throw new RefusedError('DATASET_MISSING', `${dataset} does not exist`, { errno: 2 });
+      return { dataset: info, zvol: this.zvolsById.get(id) ?? null };
+    });
   extents = (): Promise<Extent[]> => this.#call('extents', () => [...this.extentsById.values()]);
   extent = (id: number): Promise<Extent | null> => this.#call('extent', () => this.extentsById.get(id) ?? null);
   extentByName = (name: string): Promise<Extent | null> =>
@@ -201,6 +205,7 @@ export class FakeArray implements ArrayPort {
       volsize: given.volsize ?? 1 << 30,
       volblocksize: given.volblocksize ?? 16384,
       used: given.used ?? 0,
+      written: given.written ?? 0,
       origin: given.origin ?? null,
       creation: given.creation ?? this.#next++,
       userProperties: given.userProperties ?? {},
@@ -236,6 +241,9 @@ export class FakeArray implements ArrayPort {
     };
   }
 
+  #dataset(id: string): DatasetInfo | null {
+    return id === this.dataset_.id ? this.dataset_ : (this.ancestors_.find((one) => one.id === id) ?? null);
+  }
   #zvol(id: string): Zvol {
     const zvol = this.zvolsById.get(id);
     if (zvol === undefined) throw new StorageError('VOLUME_MISSING', `${id} does not exist`);
