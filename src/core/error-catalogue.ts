@@ -411,7 +411,6 @@ export const ERROR_CATALOGUE = {
     'What TrueNAS answered does not fit together, so nothing is concluded from it',
     ['something was changed while it was read', 'an answer was cut short'],
     ['try again in a minute: pve-truenas orphans', 'pve-truenas health'],
-    'nothing was changed',
   ),
   ROLLBACK_BLOCKED: entry(
     'conflict',

@@ -17,6 +17,7 @@ import { preflightRequest } from '../volumes/preflight/run.ts';
 import { resize } from '../volumes/resize.ts';
 import { createSnapshot, deleteSnapshot, listSnapshots, rollback, rollbackBlockers } from '../volumes/snapshots.ts';
 import type { MetricsSource } from './collect-metrics.ts';
+import type { Orphans } from './orphans.ts';
 import type { Overview } from './overview.ts';
 import type { Handlers } from './rpc.ts';
 import type { Judgement, Occasion } from './validation.ts';
@@ -30,6 +31,7 @@ export interface HandlerOptions {
   readonly judge: (storage: StorageParam, occasion: Occasion, deadline: Deadline) => Promise<Judgement>;
   readonly passedOver: (storage: StorageParam) => Promise<readonly ConfigFault[]>;
   readonly overview: Overview;
+  readonly orphans: Orphans;
   readonly metrics: MetricsSource;
   readonly version: string;
   readonly node: string;
@@ -38,7 +40,7 @@ export interface HandlerOptions {
 
 /** Binds every method of the socket to its use case. */
 export function createHandlers(options: HandlerOptions): Handlers {
-  const { resolve, forget, judge, passedOver, overview, metrics, clock } = options;
+  const { resolve, forget, judge, passedOver, overview, orphans, metrics, clock } = options;
   const started = clock.monotonic();
   const on = async <T>(storage: StorageParam, work: (context: StorageContext) => Promise<T>): Promise<T> => work(await resolve(storage));
   const change = <T>(method: ChangingOperation, storage: StorageParam, work: (context: StorageContext) => Promise<T>): Promise<T> =>
@@ -158,6 +160,8 @@ export function createHandlers(options: HandlerOptions): Handlers {
     'overview.preflight': ({ storage_id, operation, size, volume, snapshot }, deadline) =>
       overview.preflight(storage_id, preflightRequest({ operation, size, volume, snapshot }), deadline),
     'overview.health': ({ storage_id }, deadline) => overview.health(storage_id, deadline),
+    'overview.orphans': ({ storage_id }, deadline) => orphans.look(storage_id, deadline),
+    'orphan.delete': (params, deadline) => orphans.delete(params, deadline),
     'overview.metrics': async () => ({ metrics: (await metrics.snapshot()).map(metricRow) }),
     'overview.exposition': async ({ format }) => ({ text: await metrics.text(format) }),
   };

@@ -13,6 +13,7 @@ import { createHandlers } from './handlers.ts';
 import { FileJournal } from './journal.ts';
 import { LineServer } from './line-server.ts';
 import { loopbackAddress, serveMetrics } from './metrics-listeners.ts';
+import { Orphans } from './orphans.ts';
 import { Overview } from './overview.ts';
 import { LunRestFile } from './lun-rest-file.ts';
 import { createRpc, overlongAnswer } from './rpc.ts';
@@ -29,6 +30,7 @@ interface Options {
   readonly stateDir: string;
   readonly runDir: string;
   readonly linkDir: string;
+  readonly pveDir: string;
   readonly node: string;
   readonly logLevel: LogLevel;
   readonly logFormat: LogFormat;
@@ -51,7 +53,7 @@ async function serve(options: Options): Promise<number> {
 
   const journal = await FileJournal.open(`${options.stateDir}/journal`, log);
   const lunRests = await LunRestFile.open(`${options.stateDir}/lun-rests.json`, clock, log);
-  const hosts = createHost({ clock, log, meter, linkBase: options.linkDir, runDir: options.runDir });
+  const hosts = createHost({ clock, log, meter, linkBase: options.linkDir, runDir: options.runDir, pveDir: options.pveDir });
   const storages = new Storages({
     storageCfg: options.storageCfg,
     privDir: options.privDir,
@@ -84,12 +86,25 @@ async function serve(options: Options): Promise<number> {
     node: options.node,
     clock,
   });
+  const orphans = new Orphans({
+    sections: () => storages.sections(),
+    resolve: (param) => storages.resolve(param),
+    guests: hosts.guests,
+    leftovers: hosts.leftovers,
+    journal,
+    clock,
+    log,
+    meter,
+    node: options.node,
+    random: Math.random,
+  });
   const handlers = createHandlers({
     resolve: (param) => storages.resolve(param),
     forget: (id) => storages.forget(id),
     judge: (param, occasion, deadline) => judgeStorage(storages, param, occasion, clock, deadline),
     passedOver: (param) => storages.passedOver(param),
     overview,
+    orphans,
     metrics,
     version: VERSION,
     node: options.node,
@@ -109,9 +124,11 @@ async function serve(options: Options): Promise<number> {
   });
   log.info('ready', { version: VERSION, socket: fd === null ? options.socket : 'from systemd', node: options.node });
   warmUp(overview, clock, log);
+  orphans.watch();
 
   const signal = await stopped;
   log.info('stopping', { signal, calls: server.working });
+  orphans.stop();
   await drain(server, clock, log);
   await settler.stop();
   await storages.close();
@@ -164,6 +181,7 @@ const program = new Command('pve-truenasd')
   .option('--priv-dir <dir>', 'directory with <storage>.api_key and <storage>.chap_password', '/etc/pve/priv/storage')
   .option('--state-dir <dir>', 'journal of operations that are under way', '/var/lib/pve-truenas')
   .option('--run-dir <dir>', 'records of volumes that QEMU opens itself, and the socket with the metrics', '/run/pve-truenas')
+  .option('--pve-dir <dir>', "PVE's cluster file system, with every guest's configuration", '/etc/pve')
   .option('--link-dir <dir>', 'links to the attached devices', '/dev/pve-truenas')
   .option('--node <name>', 'name of this node', hostname().split('.')[0] ?? 'localhost')
   .option('--metrics-socket <path>', 'Unix socket with OpenMetrics (default: metrics.sock in the run directory)')

@@ -167,11 +167,13 @@ export class Overview {
   }
 }
 
-function paramOf(section: StorageSection): StorageParam {
+/** A section as the socket's calls carry it, without secrets. */
+export function paramOf(section: StorageSection): StorageParam {
   return storageParam.parse({ id: section.id, config: withoutSecrets(section.properties) });
 }
 
-function isDisabled(section: StorageSection): boolean {
+/** Whether the section is switched off. */
+export function isDisabled(section: StorageSection): boolean {
   // of a boolean PVE takes 1 alone, or the name alone (file-section.ts names what it passes over)
   const value = section.properties['disable'];
   return value === null || value === '1';

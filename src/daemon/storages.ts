@@ -170,6 +170,11 @@ export class Storages {
 
   /** Sections of our type in storage.cfg. Errors: CONFIG_INVALID when the file cannot be read. */
   async configured(): Promise<readonly StorageSection[]> {
+    return (await this.sections()).filter((section) => section.type === STORAGE_TYPE);
+  }
+
+  /** All sections of storage.cfg, of whatever type. Errors: CONFIG_INVALID when the file cannot be read. */
+  async sections(): Promise<readonly StorageSection[]> {
     let text: string;
     try {
       text = await readFile(this.#options.storageCfg, 'utf8');
@@ -177,7 +182,7 @@ export class Storages {
       if ((error as NodeJS.ErrnoException).code === 'ENOENT') return [];
       throw new StorageError('CONFIG_INVALID', `cannot read ${this.#options.storageCfg}: ${String(error)}`, { cause: error });
     }
-    return parseStorageCfg(text).filter((section) => section.type === STORAGE_TYPE);
+    return parseStorageCfg(text);
   }
 
   async close(): Promise<void> {

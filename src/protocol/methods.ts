@@ -50,6 +50,25 @@ const metric = z.discriminatedUnion('type', [
   }),
 ]);
 
+const orphan = z.object({
+  /** names the one object that was seen; for `orphan.delete` */
+  id: z.string(),
+  kind: z.string(),
+  name: z.string(),
+  /** seconds since it was made, null where the array does not tell */
+  age_s: z.int().min(0).nullable(),
+  /** seconds since this daemon first saw it as an orphan */
+  seen_s: z.int().min(0),
+  size: bytes.nullable(),
+  reason: z.string(),
+  /** only `certain` ones are cleaned up */
+  certainty: z.enum(['certain', 'likely', 'unsure']),
+  /** what a clean-up does, or what a person can do */
+  action: z.string(),
+  /** deleting it destroys a zvol */
+  data: z.boolean(),
+});
+
 function method<P extends z.ZodType, R extends z.ZodType>(params: P, result: R): { params: P; result: R } {
   return { params, result };
 }
@@ -199,6 +218,40 @@ export const METHODS = {
   'overview.exposition': method(
     z.strictObject({ ...commonParams, format: z.enum(['openmetrics', 'prometheus']) }),
     z.object({ text: z.string() }),
+  ),
+  /**
+   * Orphans of the array and of this node, read now. A storage that could not be read completely has `complete: false`, the reason, and no
+   * orphans at all.
+   */
+  'overview.orphans': method(
+    z.strictObject({ ...commonParams, storage_id: z.string().max(100).optional() }),
+    z.object({
+      storages: z.array(
+        z.object({
+          id: z.string(),
+          complete: z.boolean(),
+          error: z.object({ code: z.string(), message: z.string() }).optional(),
+          orphans: z.array(orphan),
+          notes: z.array(z.string()),
+        }),
+      ),
+      node: z.object({ name: z.string(), orphans: z.array(orphan), notes: z.array(z.string()) }),
+    }),
+  ),
+  /** Deletes one certain orphan after judging it anew. `storage_id` as in the list that the id is from; absent for one of the node. */
+  'orphan.delete': method(
+    z.strictObject({
+      ...commonParams,
+      storage_id: z.string().max(100).optional(),
+      orphan_id: z.string().min(3).max(1000),
+      include_volumes: z.boolean(),
+    }),
+    z.object({
+      outcome: z.enum(['deleted', 'gone', 'kept']),
+      message: z.string(),
+      /** what was deleted, enough to make it again */
+      was: z.record(z.string(), z.unknown()),
+    }),
   ),
 } as const;
 

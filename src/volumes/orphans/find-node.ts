@@ -87,7 +87,9 @@ function stalePlace(facts: NodeFacts, place: VolumePlace, type: 'link' | 'record
           ? `there is no storage '${place.storage}' in storage.cfg`
           : `its zvol '${String(zvol)}' does not exist${exported ? ', but an extent still has its identity' : ''}${busy ? '; an operation on it is under way' : ''}`,
       certainty: certain ? 'certain' : 'likely',
-      action: certain ? `remove the ${what} from this node, unless something uses it` : `none; pve-truenas cannot tell whether the ${what} is in use`,
+      action: certain
+        ? `remove the ${what} from this node, unless something uses it`
+        : `none; pve-truenas cannot tell whether the ${what} is in use`,
       data: false,
       was: { storage: place.storage, volume: place.volume, naa: place.naa, text: place.text },
       subject: { type, place },
