@@ -10,6 +10,7 @@ import { explainCommand } from './commands/explain.ts';
 import { healthCommand } from './commands/health.ts';
 import { listCommand } from './commands/list.ts';
 import { preflightCommand } from './commands/preflight.ts';
+import { orphansCommand } from './commands/orphans.ts';
 import { statusCommand } from './commands/status.ts';
 import { wholeNumber } from './commands/arguments.ts';
 import { CliFailure } from './failure.ts';
@@ -24,6 +25,7 @@ export const COMMANDS: readonly CommandDefinition[] = [
   healthCommand,
   configCheckCommand,
   preflightCommand,
+  orphansCommand,
   explainCommand,
   completionCommand,
 ];

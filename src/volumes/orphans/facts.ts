@@ -59,7 +59,11 @@ const AT_ONCE = 8;
  * Errors: DATASET_MISSING, DATASET_UNUSABLE, LOOK_INCOMPLETE, those of the array.
  */
 export async function readFacts(context: StorageContext, look: LookContext, deadline: Deadline): Promise<StorageFacts> {
-  const lists = await withoutVanished(context, await readLists(context, look, deadline), deadline);
+  const lists = await withoutVanished(
+    context,
+    await withSecondSight(context, await readLists(context, look, deadline), deadline),
+    deadline,
+  );
   return { ...lists, details: await readDetails(context, lists, deadline) };
 }
 
@@ -85,7 +89,7 @@ async function readLists(context: StorageContext, look: LookContext, deadline: D
     dataset,
     target: targets.find((target) => target.iqn === config.target) ?? targets.find((target) => target.name === config.target) ?? null,
     subsystem: subsystemOf(context.section),
-    zvols: new Map(zvols.filter((zvol) => childName(config.dataset, zvol.id) !== null).map((zvol) => [zvol.id, zvol])),
+    zvols: direct(zvols, config.dataset),
     extents,
     mappings,
     targets,
@@ -129,6 +133,20 @@ function missingZvols(lists: Lists): readonly string[] {
     if (zvol !== null && name !== null && isVolumeName(name)) wanted.add(zvol);
   }
   return [...wanted].filter((zvol) => !lists.zvols.has(zvol));
+}
+
+/**
+ * Where a zvol seems to be missing, the list is read twice and every zvol counts that was seen once: the one that is missing may only have
+ * another name, and that other one must not be overlooked in a list that was cut short.
+ */
+async function withSecondSight(context: StorageContext, lists: Lists, deadline: Deadline): Promise<Lists> {
+  if (missingZvols(lists).length === 0) return lists;
+  const again = await context.array.zvols(lists.dataset.id, deadline);
+  return { ...lists, zvols: new Map([...lists.zvols, ...direct(again, lists.dataset.id)]) };
+}
+
+function direct(zvols: readonly Zvol[], dataset: string): ReadonlyMap<string, Zvol> {
+  return new Map(zvols.filter((zvol) => childName(dataset, zvol.id) !== null).map((zvol) => [zvol.id, zvol]));
 }
 
 /** Asks for each thing that seems to be missing once more by itself, and drops those that are gone together with what missed them. */

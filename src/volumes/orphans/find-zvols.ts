@@ -32,6 +32,9 @@ function signsOfUse(facts: StorageFacts, zvol: Zvol, name: string): readonly str
     ...(zvol.written !== undefined && zvol.written > EMPTY_BYTES ? ['data was written to it'] : []),
     ...((details?.snapshots.length ?? 0) > 0 ? ['it has snapshots'] : []),
     ...(zvol.origin === null ? [] : ['it is a clone']),
+    ...facts.extents
+      .filter((extent) => bearsMarkOf(extent, zvol) && zvolOfDisk(extent.disk) !== zvol.id)
+      .map((extent) => `its extent '${extent.name}' is there, for ${extent.disk ?? 'a file'}: it was renamed`),
   ];
 }
 
