@@ -11,8 +11,9 @@ import type { StorageSection } from '../config/storage-cfg.ts';
 import type { StorageParam } from '../protocol/envelope.ts';
 import type { Params, Result } from '../protocol/methods.ts';
 import type { StorageContext } from '../volumes/context.ts';
+import { sayingState } from '../volumes/left-state.ts';
 import { cleanPlace } from '../volumes/orphans/clean-node.ts';
-import { cleanOrphan } from '../volumes/orphans/clean.ts';
+import { cleanOrphan, type CleanResult } from '../volumes/orphans/clean.ts';
 import { type LookContext, readFacts, type StorageFacts } from '../volumes/orphans/facts.ts';
 import { findOrphans, notesOf } from '../volumes/orphans/find.ts';
 import { findNodeOrphans, type JudgedStorage, nodeNotes } from '../volumes/orphans/find-node.ts';
@@ -86,7 +87,7 @@ export class Orphans {
       this.#record.looked(section.id, STORAGE_ORPHAN_KINDS, orphans);
       return { id: section.id, complete: true, orphans: orphans.map((one) => this.#shown(section.id, one)), notes: [...notesOf(facts)] };
     });
-    return { storages, node: await this.#lookAtNode(id, ours, looked, deadline) };
+    return { storages, node: await this.#lookAtNode(id, sections, looked, deadline) };
   }
 
   /** Errors: BAD_REQUEST, STORAGE_UNKNOWN, those of cleanOrphan and cleanPlace. */
@@ -99,13 +100,14 @@ export class Orphans {
     const storage = params.storage_id ?? owner;
     const section = sections.find((one) => one.type === STORAGE_TYPE && one.id === storage);
     if (section === undefined) throw new StorageError('STORAGE_UNKNOWN', 'the storage of this orphan is not configured on this node');
-    const context = await this.#options.resolve(paramOf(section));
     const look = this.#lookContext(section, sections);
     const what = whatOf(id) ?? '';
-    if (onNode && !what.startsWith(`${context.config.dataset}/`)) return { outcome: 'kept', message: 'it is only reported', was: {} };
-    const result = onNode
-      ? await cleanPlace(context, look, this.#options.leftovers, id, what, deadline)
-      : await cleanOrphan(context, look, id, includeVolumes, deadline);
+    const resolve = (): Promise<StorageContext> => this.#options.resolve(paramOf(section));
+    const result = await sayingState('orphan.delete', resolve, async (context): Promise<CleanResult> => {
+      if (!onNode) return cleanOrphan(context, look, id, includeVolumes, deadline);
+      if (!what.startsWith(`${context.config.dataset}/`)) return { outcome: 'kept', message: 'it is only reported', was: {} };
+      return cleanPlace(context, look, this.#options.leftovers, id, what, deadline);
+    });
     if (result.outcome !== 'kept') this.#record.gone(section.id, id);
     return { ...result, was: { ...result.was } };
   }
@@ -179,11 +181,14 @@ export class Orphans {
 
   async #lookAtNode(
     id: string | undefined,
-    ours: readonly StorageSection[],
+    sections: readonly StorageSection[],
     looked: readonly Looked[],
     deadline: Deadline,
   ): Promise<Answer['node']> {
     const { leftovers, journal, clock, node: name } = this.#options;
+    // PVE's own file is never empty: without it nobody knows which storages there are.
+    if (sections.length === 0) return { name, orphans: [], notes: ['storage.cfg is not there or empty: this node was not looked at'] };
+    const ours = sections.filter((section) => section.type === STORAGE_TYPE);
     try {
       const [state, open] = await Promise.all([leftovers.read(deadline), journal.list()]);
       const storages = await Promise.all(ours.map((section) => this.#judged(section, looked, deadline)));

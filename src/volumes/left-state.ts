@@ -59,6 +59,11 @@ const AFTERMATH = {
     begun: UNTOUCHED,
     uncertain: UNTOUCHED,
   },
+  'orphan.delete': {
+    untouched: UNTOUCHED,
+    begun: 'a part of the orphan was deleted; what is left is still one: pve-truenas orphans',
+    uncertain: 'not known: TrueNAS may have deleted the orphan or a part of it; the clean-up can be repeated safely',
+  },
 } as const satisfies Record<string, Aftermath>;
 
 export type ChangingOperation = keyof typeof AFTERMATH;

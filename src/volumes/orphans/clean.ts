@@ -1,5 +1,5 @@
 import type { Extent, Mapping, Namespace } from '../../core/array-port.ts';
-import { asStorageError, StorageError } from '../../core/errors.ts';
+import { StorageError } from '../../core/errors.ts';
 import type { Deadline } from '../../core/ports.ts';
 import { type StorageContext, volumeKey } from '../context.ts';
 import { destroyZvol } from '../destroy-zvol.ts';
@@ -120,25 +120,12 @@ async function removeZvol(
       deadline,
     );
   }
-  try {
-    await destroyZvol(context, zvol, deadline);
-  } catch (thrown) {
-    const error = asStorageError(thrown);
-    throw new StorageError(error.code, error.message, {
-      causes: error.causes,
-      hints: error.hints,
-      facts: error.facts,
-      cause: error,
-      state:
-        extents.length === 0 ? 'nothing was changed, as far as can be seen' : `the extent of '${zvol.id}' is removed, the zvol is there`,
-    });
-  }
+  await destroyZvol(context, zvol, deadline);
   return null;
 }
 
 function unconfirmed(what: string): StorageError {
   return new StorageError('DELETE_UNCONFIRMED', `TrueNAS said that it deleted ${what}, but it is still there`, {
-    state: `${what} is still there`,
     hints: ['pve-truenas orphans', 'TrueNAS: Shares > Block (iSCSI) Shares Targets'],
   });
 }

@@ -136,13 +136,26 @@ function missingZvols(lists: Lists): readonly string[] {
 }
 
 /**
- * Where a zvol seems to be missing, the list is read twice and every zvol counts that was seen once: the one that is missing may only have
- * another name, and that other one must not be overlooked in a list that was cut short.
+ * Where something seems to be missing, its list is read twice, and everything counts that was seen once: a zvol that is missing may only have
+ * another name, and one that seems to have no export may have one, in the part of a list that was cut off.
  */
 async function withSecondSight(context: StorageContext, lists: Lists, deadline: Deadline): Promise<Lists> {
-  if (missingZvols(lists).length === 0) return lists;
-  const again = await context.array.zvols(lists.dataset.id, deadline);
-  return { ...lists, zvols: new Map([...lists.zvols, ...direct(again, lists.dataset.id)]) };
+  const { array } = context;
+  const [zvols, extents, namespaces] = await Promise.all([
+    missingZvols(lists).length > 0 ? array.zvols(lists.dataset.id, deadline) : [],
+    suspects(lists).length > 0 ? array.extents(deadline) : [],
+    suspects(lists).length > 0 ? readNamespaces(context, deadline) : [],
+  ]);
+  return {
+    ...lists,
+    zvols: new Map([...lists.zvols, ...direct(zvols, lists.dataset.id)]),
+    extents: both(lists.extents, extents),
+    namespaces: namespaces === null || lists.namespaces === null ? null : both(lists.namespaces, namespaces),
+  };
+}
+
+function both<T extends { readonly id: number }>(first: readonly T[], second: readonly T[]): readonly T[] {
+  return [...new Map([...first, ...second].map((one) => [one.id, one])).values()];
 }
 
 function direct(zvols: readonly Zvol[], dataset: string): ReadonlyMap<string, Zvol> {

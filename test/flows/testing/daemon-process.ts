@@ -58,6 +58,16 @@ export class DaemonProcess {
     writeFileSync(join(this.directory, 'storage.cfg'), text);
   }
 
+  /** Guests of the cluster by VMID, with their configuration; `quorate: false`: the cluster file system without quorum. */
+  guests(configs: Readonly<Record<number, string>>, quorate = true): void {
+    const directory = join(this.directory, 'pve/nodes', this.node, 'qemu-server');
+    rmSync(directory, { recursive: true, force: true });
+    mkdirSync(directory, { recursive: true });
+    const cluster = { name: 'lab', version: 1, nodes: 1, quorate: quorate ? 1 : 0 };
+    writeFileSync(join(this.directory, 'pve/.members'), JSON.stringify({ nodename: this.node, version: 1, cluster }));
+    for (const [vmid, text] of Object.entries(configs)) writeFileSync(join(directory, `${vmid}.conf`), text);
+  }
+
   /** Entries of the journal. */
   get journal(): readonly string[] {
     const path = join(this.directory, 'state/journal');
@@ -73,7 +83,20 @@ export class DaemonProcess {
       [
         BUNDLE,
         ...['--socket', this.socket, '--storage-cfg', at('storage.cfg'), '--priv-dir', at('priv'), '--state-dir', at('state')],
-        ...['--run-dir', at('run'), '--link-dir', at('links'), '--node', this.node, '--log-format', 'text', '--log-level', 'debug'],
+        ...[
+          '--run-dir',
+          at('run'),
+          '--link-dir',
+          at('links'),
+          '--pve-dir',
+          at('pve'),
+          '--node',
+          this.node,
+          '--log-format',
+          'text',
+          '--log-level',
+          'debug',
+        ],
       ],
       { stdio: ['ignore', 'pipe', 'pipe'], env: { ...process.env, ...env } },
     );
@@ -161,30 +184,32 @@ export interface ArrayContents {
   readonly luns: readonly number[];
 }
 
+/** Calls a model of the simulated array, below the server's session, roles and filters: what somebody else does on TrueNAS. */
+export async function callArray(sim: Simulator, method: string, ...args: readonly unknown[]): Promise<unknown> {
+  const found = sim.array.methods.find((one) => one.name === method && (one.releases === undefined || one.releases.includes(sim.release)));
+  if (found === undefined) throw new Error(`the simulator has no ${method}`);
+  const context = {
+    release: sim.release,
+    hasRole: () => true,
+    username: 'test',
+    signal: new AbortController().signal,
+    progress: () => undefined,
+  };
+  return found.run(args, context);
+}
+
 /** What the simulated array holds, asked of its models and not of the daemon. */
 export async function contentsOf(sim: Simulator): Promise<ArrayContents> {
-  const rows = async (method: string, args: readonly unknown[] = []): Promise<readonly Record<string, unknown>[]> => {
-    const found = sim.array.methods.find(
-      (one) => one.name === method && (one.releases === undefined || one.releases.includes(sim.release)),
-    );
-    if (found === undefined) throw new Error(`the simulator has no ${method}`);
-    const context = {
-      release: sim.release,
-      hasRole: () => true,
-      username: 'test',
-      signal: new AbortController().signal,
-      progress: () => undefined,
-    };
-    return (await found.run(args, context)) as readonly Record<string, unknown>[];
-  };
+  const rows = async (method: string): Promise<readonly Record<string, unknown>[]> =>
+    (await callArray(sim, method, [], {})) as readonly Record<string, unknown>[];
   // The methods are asked below the filters of the server.
-  const zvols = (await rows('pool.dataset.query', [[], {}])).filter((row) => row['type'] === 'VOLUME');
-  const mappings = await rows('iscsi.targetextent.query', [[], {}]);
+  const zvols = (await rows('pool.dataset.query')).filter((row) => row['type'] === 'VOLUME');
+  const mappings = await rows('iscsi.targetextent.query');
   return {
     zvols: zvols.map((row) => String(row['id'])),
-    extents: (await rows('iscsi.extent.query', [[], {}])).length,
+    extents: (await rows('iscsi.extent.query')).length,
     mappings: mappings.length,
-    snapshots: (await rows(sim.release === '25.04' ? 'zfs.snapshot.query' : 'pool.snapshot.query', [[], {}])).length,
+    snapshots: (await rows(sim.release === '25.04' ? 'zfs.snapshot.query' : 'pool.snapshot.query')).length,
     luns: mappings.map((row) => Number(row['lunid'])),
   };
 }
