@@ -161,7 +161,6 @@ describe.each(RELEASES)('orphans on %s', (release) => {
     const withData = await cli('orphans', 'tn', '--clean', '--yes', '--include-volumes');
     expect(withData.status, withData.out + withData.err).toBe(1);
     expect(withData.out).toContain('deleted: vm-104-disk-0 was deleted');
-    // eslint-disable-next-line no-control-regex -- a pipe gets no colours
     expect(withData.out + withData.err).not.toMatch(/\x1b/);
     const end = await contentsOf(sim);
     expect([...end.zvols].sort()).toEqual([used, unused, 'vm-106-disk-0', 'data'].map((name) => `${dataset}/${name}`).sort());
