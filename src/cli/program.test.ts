@@ -95,6 +95,7 @@ const row = {
   id: 'nas',
   state: 'healthy',
   since: 1_795_420_800,
+  reasons: [],
   api: 'wss://nas:443',
   version: 'TrueNAS-25.10.0',
   dataset: 'tank/pve',
@@ -136,11 +137,24 @@ describe('status', () => {
   it.each([
     [['healthy', 'degraded'], 1],
     [['degraded', 'down'], 2],
-    [['healthy'], 0],
+    [['healthy', 'unused'], 0],
     [[], 0],
   ])('with %j ends with %i', async (states, exit) => {
     await answering({ storages: states.map((state) => ({ ...row, state, reason: 'why' })) });
     expect((await cli(['status'])).exit).toBe(exit);
+  });
+
+  it('says why, a line for each reason, and knows no number of volumes of a storage that is down', async () => {
+    const reasons = ['pool is DEGRADED', 'portal 10.0.0.2:3260 does not answer'].map((message) => ({ code: 'x', message }));
+    await answering({
+      storages: [
+        { ...row, id: 'nas', state: 'degraded', reasons, reason: 'pool is DEGRADED; portal 10.0.0.2:3260 does not answer' },
+        { ...row, id: 'gone', state: 'down', reasons: [], reason: 'no API key', volumes: null, total: 0 },
+      ],
+    });
+    const lines = (await cli(['status'])).out.split('\n');
+    expect(lines.slice(3)).toEqual(['nas: pool is DEGRADED', 'nas: portal 10.0.0.2:3260 does not answer', 'gone: no API key', '']);
+    expect(lines[2]).toMatch(/ -$/);
   });
 
   it('asks for one storage, with protocol and deadline', async () => {

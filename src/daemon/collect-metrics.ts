@@ -6,6 +6,7 @@ import type { Exposition, MetricSnapshot, PromMeter } from '../observe/metrics.t
 import { authority } from '../truenas/tls.ts';
 import type { StorageContext } from '../volumes/context.ts';
 import { knownVolumes } from '../volumes/read-volumes.ts';
+import type { StorageState } from '../volumes/storage-state.ts';
 
 export interface CollectorOptions {
   readonly meter: Meter;
@@ -13,6 +14,8 @@ export interface CollectorOptions {
   readonly configured: () => Promise<readonly StorageSection[]>;
   /** Storages that were asked for. */
   readonly known: () => readonly StorageContext[];
+  /** The state of one of them, judged without a call. */
+  readonly state: (context: StorageContext) => State;
   readonly journal: { readonly summary: { readonly entries: number; readonly oldest: number | null } };
   readonly processMetrics: () => void;
   readonly version: string;
@@ -20,7 +23,7 @@ export interface CollectorOptions {
   readonly clock: Clock;
 }
 
-type State = 'healthy' | 'degraded' | 'down';
+type State = StorageState['state'];
 const STATES: readonly State[] = ['healthy', 'degraded', 'down'];
 
 /** Gauges about arrays and storages: those of one that is gone must vanish. */
@@ -67,7 +70,7 @@ export async function collectMetrics(options: CollectorOptions): Promise<void> {
   const known = options.known().filter(({ config }) => sections === null || sections.some(({ id }) => id === config.id));
   for (const name of RENEWED) meter.clear(name);
   for (const [array, contexts] of byArray(known)) setArray(meter, array, contexts, clock);
-  for (const context of known) setStorage(meter, context);
+  for (const context of known) setStorage(meter, context, options.state(context));
   // A storage that is to be served here and was never set up has a fault in its settings or no key.
   for (const section of sections ?? []) {
     if (!known.some(({ config }) => config.id === section.id) && isServedHere(section, node)) setState(meter, section.id, 'down');
@@ -130,10 +133,10 @@ function oldestReads(contexts: readonly StorageContext[]): ReadonlyMap<string, n
   return oldest;
 }
 
-function setStorage(meter: Meter, context: StorageContext): void {
+function setStorage(meter: Meter, context: StorageContext, state: State): void {
   const { config, inventory } = context;
   const storage = config.id;
-  setState(meter, storage, stateOf(context));
+  setState(meter, storage, state);
   // A counter that does not exist yet hides its first increase from Prometheus.
   meter.count('pve_truenas_lun_conflicts_total', { storage }, 0);
   const space = inventory.dataset(config.dataset)?.info;
@@ -159,11 +162,6 @@ function volumeSizes(context: StorageContext): readonly number[] | null {
   } catch {
     return null;
   }
-}
-
-function stateOf({ array, inventory, config }: StorageContext): State {
-  if (array.connection().state !== 'ready' || inventory.dataset(config.dataset) === null) return 'down';
-  return inventory.serviceRunning === false ? 'degraded' : 'healthy';
 }
 
 function setState(meter: Meter, storage: string, state: State): void {

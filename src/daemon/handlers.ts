@@ -12,7 +12,7 @@ import type { StorageContext } from '../volumes/context.ts';
 import { free } from '../volumes/free.ts';
 import { type ChangingOperation, sayingState } from '../volumes/left-state.ts';
 import { knownLun } from '../volumes/lookup.ts';
-import { listVolumes, storageStatus, volumePath, volumeSize } from '../volumes/read-volumes.ts';
+import { listVolumes, volumePath, volumeSize } from '../volumes/read-volumes.ts';
 import { preflightRequest } from '../volumes/preflight/run.ts';
 import { resize } from '../volumes/resize.ts';
 import { createSnapshot, deleteSnapshot, listSnapshots, rollback, rollbackBlockers } from '../volumes/snapshots.ts';
@@ -20,6 +20,7 @@ import type { MetricsSource } from './collect-metrics.ts';
 import type { Orphans } from './orphans.ts';
 import type { Overview } from './overview.ts';
 import type { Handlers } from './rpc.ts';
+import type { StateWatch } from './state-watch.ts';
 import type { Judgement, Occasion } from './validation.ts';
 
 /** ms within which status and check_connection answer whatever the array does: pvestatd serves all storages in turn (F-013). */
@@ -33,6 +34,7 @@ export interface HandlerOptions {
   readonly overview: Overview;
   readonly orphans: Orphans;
   readonly metrics: MetricsSource;
+  readonly watch: StateWatch;
   readonly version: string;
   readonly node: string;
   readonly clock: Clock;
@@ -40,9 +42,10 @@ export interface HandlerOptions {
 
 /** Binds every method of the socket to its use case. */
 export function createHandlers(options: HandlerOptions): Handlers {
-  const { resolve, forget, judge, passedOver, overview, orphans, metrics, clock } = options;
+  const { resolve, forget, judge, passedOver, overview, orphans, watch, metrics, clock } = options;
   const started = clock.monotonic();
-  const on = async <T>(storage: StorageParam, work: (context: StorageContext) => Promise<T>): Promise<T> => work(await resolve(storage));
+  const on = async <T>(storage: StorageParam, work: (context: StorageContext) => Promise<T>): Promise<T> =>
+    work(watch.see(await resolve(storage)));
   const change = <T>(method: ChangingOperation, storage: StorageParam, work: (context: StorageContext) => Promise<T>): Promise<T> =>
     sayingState(method, () => resolve(storage), work);
   /** For the calls by which PVE asks whether the storage works: what PVE passed over in storage.cfg makes it inactive. */
@@ -80,13 +83,8 @@ export function createHandlers(options: HandlerOptions): Handlers {
     },
     'storage.check': async ({ storage }, deadline) =>
       onWhole(storage, async (context) => {
-        try {
-          if (context.array.connection().state !== 'ready') await brief(deadline, 'connecting', (own) => context.array.ready(own));
-          return { reachable: true };
-        } catch (error) {
-          const why = context.array.connection().error ?? (error as Error);
-          return { reachable: false, reason: why.message };
-        }
+        const { active, reason } = await brief(deadline, 'connecting', (own) => watch.status(context, own));
+        return { reachable: active, ...(reason === undefined ? {} : { reason }) };
       }),
     'storage.activate': async ({ storage }, deadline) =>
       onWhole(storage, async (context) => {
@@ -94,7 +92,7 @@ export function createHandlers(options: HandlerOptions): Handlers {
         return {};
       }),
     'storage.status': async ({ storage }, deadline) =>
-      onWhole(storage, (context) => brief(deadline, 'reading the status', (own) => storageStatus(context, own))),
+      onWhole(storage, (context) => brief(deadline, 'reading the status', (own) => watch.status(context, own))),
 
     'volume.list': async ({ storage, vmid, volumes }, deadline) =>
       on(storage, async (context) => {

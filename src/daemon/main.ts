@@ -7,8 +7,9 @@ import { createHost } from '../host/host.ts';
 import { createLog, LOG_LEVELS, type LogFormat, type LogLevel } from '../observe/log.ts';
 import { PromMeter } from '../observe/metrics.ts';
 import { createProcessMetrics } from '../observe/process-metrics.ts';
-import { DEFAULT_SOCKET } from '../protocol/envelope.ts';
+import { DEFAULT_SOCKET, type StorageParam } from '../protocol/envelope.ts';
 import { metricsSource } from './collect-metrics.ts';
+import type { StorageContext } from '../volumes/context.ts';
 import { createHandlers } from './handlers.ts';
 import { FileJournal } from './journal.ts';
 import { LineServer } from './line-server.ts';
@@ -18,6 +19,7 @@ import { Overview } from './overview.ts';
 import { LunRestFile } from './lun-rest-file.ts';
 import { createRpc, overlongAnswer } from './rpc.ts';
 import { Settler } from './settle.ts';
+import { StateWatch } from './state-watch.ts';
 import { activatedSocket, clearSocketPath, listenPrivately } from './socket.ts';
 import { Storages } from './storages.ts';
 import { judgeStorage } from './validation.ts';
@@ -65,21 +67,26 @@ async function serve(options: Options): Promise<number> {
     log,
     meter,
   });
-  const settler = new Settler({ journal, resolve: (param) => storages.resolve(param), clock, log });
+  const watch = new StateWatch({ clock, log });
+  const resolve = (param: StorageParam): Promise<StorageContext> => storages.resolve(param);
+  const settler = new Settler({ journal, resolve, clock, log });
   journal.onLeft = (operation) => settler.take(operation);
   await settler.start();
 
   const overview = new Overview({
     configured: () => storages.configured(),
-    resolve: (param) => storages.resolve(param),
+    resolve,
+    watch,
     openOperations: () => settler.open,
     version: VERSION,
+    node: options.node,
     clock,
   });
   const metrics = metricsSource({
     meter,
     configured: () => storages.configured(),
     known: () => storages.known(),
+    state: (context) => watch.state(context).state,
     journal,
     processMetrics: createProcessMetrics(meter),
     version: VERSION,
@@ -99,8 +106,12 @@ async function serve(options: Options): Promise<number> {
     random: Math.random,
   });
   const handlers = createHandlers({
-    resolve: (param) => storages.resolve(param),
-    forget: (id) => storages.forget(id),
+    resolve,
+    forget: async (id) => {
+      watch.forget(id);
+      await storages.forget(id);
+    },
+    watch,
     judge: (param, occasion, deadline) => judgeStorage(storages, param, occasion, clock, deadline),
     passedOver: (param) => storages.passedOver(param),
     overview,
@@ -130,6 +141,7 @@ async function serve(options: Options): Promise<number> {
   log.info('stopping', { signal, calls: server.working });
   orphans.stop();
   await drain(server, clock, log);
+  await watch.stop();
   await settler.stop();
   await storages.close();
   await endMetrics();
@@ -141,10 +153,9 @@ async function serve(options: Options): Promise<number> {
 function warmUp(overview: Overview, clock: Clock, log: Log): void {
   withDeadline(clock, 30_000, 'first look', (deadline) => overview.status(undefined, deadline)).then(
     ({ storages }) => {
-      for (const storage of storages) {
-        const fields = { storage: storage.id, reason: storage.reason };
-        if (storage.state === 'healthy') log.info('storage ready', { storage: storage.id, volumes: storage.volumes });
-        else log.warn(`storage ${storage.state}`, fields);
+      // What became of the others is told by the watch.
+      for (const { id, state, since, reason } of storages) {
+        if (state === 'down' && since === undefined) log.warn('a storage cannot be used', { storage: id, reason });
       }
     },
     (error: unknown) => log.warn('storage.cfg cannot be used', { error: error instanceof Error ? error.message : String(error) }),

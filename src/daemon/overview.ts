@@ -1,5 +1,6 @@
 import { withDeadline } from '../core/deadline.ts';
 import { asStorageError, StorageError } from '../core/errors.ts';
+import type { OpenOperation } from '../core/journal-port.ts';
 import type { Clock, Deadline } from '../core/ports.ts';
 import { faultLine } from '../config/config-invalid.ts';
 import { parseFileSection } from '../config/file-section.ts';
@@ -8,21 +9,30 @@ import { withoutSecrets } from '../config/without-secrets.ts';
 import { storageParam, type StorageParam } from '../protocol/envelope.ts';
 import type { Result } from '../protocol/methods.ts';
 import type { StorageContext } from '../volumes/context.ts';
-import { type Check, failed } from '../volumes/inspect/check.ts';
+import { type Check, critical, failed, ok, warning } from '../volumes/inspect/check.ts';
 import { inspect } from '../volumes/inspect/inspect.ts';
+import { portalText } from '../volumes/inspect/portals.ts';
 import { preflight } from '../volumes/preflight/preflight.ts';
 import type { PreflightRequest } from '../volumes/preflight/run.ts';
-import { listVolumes, storageStatus } from '../volumes/read-volumes.ts';
+import { listVolumes } from '../volumes/read-volumes.ts';
+import { reasonText, type StorageState } from '../volumes/storage-state.ts';
+import type { StateWatch } from './state-watch.ts';
 
 /** ms per storage, so that one dead array never hides the others */
 const STATUS_MS = 2_000;
 const HEALTH_MS = 10_000;
 
+/** A hint is shown and worries nobody. */
+const CHECK_STATE = { error: 'critical', warning: 'warning', hint: 'ok' } as const;
+
 export interface OverviewOptions {
   readonly configured: () => Promise<readonly StorageSection[]>;
   readonly resolve: (param: StorageParam) => Promise<StorageContext>;
-  readonly openOperations: () => number;
+  readonly watch: StateWatch;
+  /** Operations in the journal that are being settled. */
+  readonly openOperations: () => readonly OpenOperation[];
   readonly version: string;
+  readonly node: string;
   readonly clock: Clock;
 }
 
@@ -48,7 +58,7 @@ export class Overview {
     const sections = await this.#sections(id);
     const lists = await Promise.all(
       sections
-        .filter((section) => !isDisabled(section))
+        .filter((section) => this.#unused(section) === null)
         .map(async (section) => {
           const context = await this.#options.resolve(paramOf(section));
           const listed = await listVolumes(context, vmid === undefined ? {} : { vmid }, deadline);
@@ -65,9 +75,9 @@ export class Overview {
   }
 
   async health(id: string | undefined, deadline: Deadline): Promise<Result<'overview.health'>> {
-    const sections = (await this.#sections(id)).filter((section) => !isDisabled(section));
-    const storages = await Promise.all(sections.map((section) => this.#within(HEALTH_MS, deadline, (own) => this.#healthOf(section, own))));
-    const open = this.#options.openOperations();
+    const sections = (await this.#sections(id)).filter((section) => this.#unused(section) === null);
+    const storages = await Promise.all(sections.map((section) => this.#healthOf(section, deadline)));
+    const open = this.#options.openOperations().length;
     const worst = worstOf([...storages.map((storage) => storage.state), open > 0 ? 'warning' : 'ok']);
     return { state: worst, daemon: { version: this.#options.version, open_operations: open }, storages };
   }
@@ -104,35 +114,37 @@ export class Overview {
     const { config, faults } = parseFileSection(section);
     const row = {
       id: section.id,
-      api: config === null ? '' : `${config.apiScheme}://${config.apiHost}:${config.apiPort}`,
+      api: config === null ? '' : `${config.apiScheme}://${portalText({ host: config.apiHost, port: config.apiPort })}`,
       dataset: config?.dataset ?? '',
       total: 0,
       available: 0,
       used: 0,
-      volumes: 0,
+      volumes: null,
+      reasons: [],
     };
-    if (isDisabled(section)) return { ...row, state: 'down', reason: 'disabled in storage.cfg' };
+    const unused = this.#unused(section);
+    if (unused !== null) return { ...row, state: 'unused', reason: unused };
     if (config === null) {
       const errors = faults.filter((fault) => fault.severity === 'error');
       return { ...row, state: 'down', reason: errors.map(faultLine).join('; ') };
     }
     try {
       const context = await this.#options.resolve(paramOf(section));
-      const status = await storageStatus(context, deadline);
-      const connection = context.array.connection();
-      const shown = {
+      const { total, available, used } = await this.#options.watch.status(context, deadline);
+      const state = this.#options.watch.state(context);
+      const { version } = context.array.connection();
+      return {
         ...row,
-        since: Math.floor(connection.since / 1000),
-        ...(connection.version === null ? {} : { version: connection.version }),
-        total: status.total,
-        available: status.available,
-        used: status.used,
+        state: state.state,
+        since: Math.floor(state.since / 1000),
+        ...(state.reasons.length === 0 ? {} : { reason: reasonText(state) }),
+        reasons: [...state.reasons],
+        ...(version === null ? {} : { version }),
+        total,
+        available,
+        used,
+        volumes: state.state === 'down' ? null : await countVolumes(context, deadline),
       };
-      if (!status.active) return { ...shown, state: 'down', reason: connection.error?.message ?? status.reason ?? 'not reachable' };
-      const volumes = (await listVolumes(context, {}, deadline)).length;
-      if (context.inventory.serviceRunning === false)
-        return { ...shown, volumes, state: 'degraded', reason: 'the iSCSI service is not running' };
-      return { ...shown, volumes, state: 'healthy' };
     } catch (error) {
       return { ...row, state: 'down', reason: asStorageError(error).message };
     }
@@ -142,19 +154,20 @@ export class Overview {
     const { faults } = parseFileSection(section);
     const checks: Check[] = faults.map((fault) => ({
       name: `setting ${fault.setting}`,
-      state: fault.severity === 'error' ? 'critical' : 'warning',
+      state: CHECK_STATE[fault.severity],
       message: fault.message,
       cure: fault.cure,
     }));
     if (!checks.some((check) => check.state === 'critical')) {
       try {
-        checks.push(...(await inspect(await this.#options.resolve(paramOf(section)), deadline)));
+        checks.push(...(await this.#look(await this.#options.resolve(paramOf(section)), deadline)));
       } catch (thrown) {
         const error = asStorageError(thrown);
         const cure = error.hints[0];
         checks.push({ name: 'storage', state: 'critical', message: error.message, ...(cure === undefined ? {} : { cure }) });
       }
     }
+    checks.push(...this.#journalChecks(section.id));
     return {
       id: section.id,
       state: worstOf(checks.map((check) => check.state)),
@@ -162,9 +175,63 @@ export class Overview {
     };
   }
 
+  /** The state that the watch knows, and what a look at everything finds now. One that is down is not waited for again. */
+  async #look(context: StorageContext, deadline: Deadline): Promise<readonly Check[]> {
+    const { watch } = this.#options;
+    await this.#within(STATUS_MS, deadline, (own) => watch.status(context, own));
+    const ms = context.array.connection().state === 'ready' ? HEALTH_MS : STATUS_MS;
+    const checks = await this.#within(ms, deadline, (own) => inspect(context, own));
+    return [stateCheck(watch.state(context)), ...checks];
+  }
+
+  #journalChecks(storage: string): readonly Check[] {
+    return this.#options
+      .openOperations()
+      .filter((operation) => operation.storage === storage)
+      .map(({ kind, zvol, begun }) =>
+        warning('journal', `the operation '${kind}' on ${zvol}, begun ${timeText(begun)}, is still being settled`, {
+          cure: 'it is settled as soon as TrueNAS can be asked: journalctl -u pve-truenasd',
+        }),
+      );
+  }
+
+  /** Why PVE does not use the storage on this node; null when it does. */
+  #unused(section: StorageSection): string | null {
+    const { config } = parseFileSection(section);
+    if (config?.disabled ?? isDisabled(section)) return 'disabled in storage.cfg';
+    const nodes = config?.nodes ?? null;
+    return nodes === null || nodes.includes(this.#options.node) ? null : `not for this node (nodes ${nodes.join(',')})`;
+  }
+
   #within<T>(ms: number, deadline: Deadline, work: (own: Deadline) => Promise<T>): Promise<T> {
     return withDeadline(this.#options.clock, Math.min(ms, Math.max(1, deadline.remaining())), 'asking the array', work, deadline.signal);
   }
+}
+
+/** How many volumes there are; null when they could not be read in time. */
+async function countVolumes(context: StorageContext, deadline: Deadline): Promise<number | null> {
+  try {
+    return (await listVolumes(context, {}, deadline)).length;
+  } catch {
+    return null;
+  }
+}
+
+function stateCheck(state: StorageState): Check {
+  const since = timeText(state.since);
+  switch (state.state) {
+    case 'healthy':
+      return ok('state', `healthy since ${since}`);
+    case 'degraded':
+      return warning('state', `degraded since ${since}: ${reasonText(state)}`, {});
+    case 'down':
+      return critical('state', `down since ${since}: ${reasonText(state)}`, {});
+  }
+}
+
+/** ms since the epoch as UTC, to the second. */
+function timeText(ms: number): string {
+  return new Date(ms).toISOString().replace(/\.\d+Z$/, 'Z');
 }
 
 /** A section as the socket's calls carry it, without secrets. */

@@ -29,7 +29,7 @@ export interface SettleOptions {
 export class Settler {
   readonly #options: SettleOptions;
   readonly #stop = new AbortController();
-  readonly #running = new Map<string, Promise<void>>();
+  readonly #running = new Map<string, { readonly operation: OpenOperation; readonly run: Promise<void> }>();
 
   constructor(options: SettleOptions) {
     this.#options = options;
@@ -49,17 +49,17 @@ export class Settler {
       storage: operation.storage,
     });
     const run = this.#settle(operation).finally(() => this.#running.delete(operation.id));
-    this.#running.set(operation.id, run);
+    this.#running.set(operation.id, { operation, run });
   }
 
   /** Operations that are still being settled. */
-  get open(): number {
-    return this.#running.size;
+  get open(): readonly OpenOperation[] {
+    return [...this.#running.values()].map(({ operation }) => operation);
   }
 
   /** Resolves when all that `start` took up is settled. */
   async idle(): Promise<void> {
-    await Promise.all([...this.#running.values()]);
+    await Promise.all([...this.#running.values()].map(({ run }) => run));
   }
 
   async stop(): Promise<void> {

@@ -8,7 +8,9 @@ const onStorage = { ...commonParams, storage: storageParam };
 const onVolume = { ...onStorage, volume: volname };
 
 const fault = z.object({ setting: z.string(), severity: z.enum(['error', 'warning', 'hint']), message: z.string(), cure: z.string() });
-const state = z.enum(['healthy', 'degraded', 'down']);
+const storageState = z
+  .enum(['healthy', 'degraded', 'down', 'unused'])
+  .describe('unused: disabled in storage.cfg or not for this node; nobody is asked then');
 
 const storageStatus = z.object({
   active: z.boolean(),
@@ -151,16 +153,17 @@ export const METHODS = {
       storages: z.array(
         z.object({
           id: z.string(),
-          state,
-          since: z.int().optional(),
-          reason: z.string().optional(),
+          state: storageState,
+          since: z.int().optional().describe('when it came into this state; absent when it could not be set up at all'),
+          reason: z.string().optional().describe('why it is not healthy, in one line'),
+          reasons: z.array(z.object({ code: z.string(), message: z.string() })).describe('the same one by one, the gravest first'),
           api: z.string(),
-          version: z.string().optional(),
+          version: z.string().optional().describe('of TrueNAS, as it said last'),
           dataset: z.string(),
           total: bytes,
           available: bytes,
           used: bytes,
-          volumes: z.int(),
+          volumes: z.int().nullable().describe('null while TrueNAS cannot be asked'),
         }),
       ),
     }),

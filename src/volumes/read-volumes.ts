@@ -1,4 +1,3 @@
-import { StorageError } from '../core/errors.ts';
 import type { Deadline } from '../core/ports.ts';
 import { parseVolumeName, tryParseVolumeName } from '../core/volume-name.ts';
 import type { StorageContext } from './context.ts';
@@ -62,29 +61,6 @@ function sizeOf(context: StorageContext, volume: Volume): { size: number; used: 
     ...(parent === null ? {} : { parent }),
     ...(volume.zvol.creation === null ? {} : { ctime: volume.zvol.creation }),
   };
-}
-
-export interface StorageStatus {
-  readonly active: boolean;
-  readonly total: number;
-  readonly available: number;
-  readonly used: number;
-  readonly age_ms: number;
-  readonly reason?: string;
-}
-
-/** Space of the dataset from the inventory; inactive with the reason when the array cannot be asked within the deadline. */
-export async function storageStatus(context: StorageContext, deadline: Deadline): Promise<StorageStatus> {
-  try {
-    await context.inventory.ready(context.config.dataset, deadline);
-  } catch (error) {
-    const reason = error instanceof StorageError ? error.message : String(error);
-    return { active: false, total: 0, available: 0, used: 0, age_ms: 0, reason };
-  }
-  const known = context.inventory.dataset(context.config.dataset);
-  if (known === null) return { active: false, total: 0, available: 0, used: 0, age_ms: 0, reason: 'the dataset was not read yet' };
-  const { available, used } = known.info;
-  return { active: true, total: used + available, available, used, age_ms: Math.max(0, context.clock.now() - known.readAt) };
 }
 
 /** Where the volume is or will be found on this node; answers from what is known, never asks the array. Errors: NAME_INVALID, EXPORT_MISSING. */

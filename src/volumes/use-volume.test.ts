@@ -3,8 +3,7 @@ import { FakeHost } from '../host/testing/fake-host.ts';
 import { StorageError } from '../core/errors.ts';
 import { allocate } from './allocate.ts';
 import { attach, detach } from './attach.ts';
-import { inspect } from './inspect/inspect.ts';
-import { listVolumes, storageStatus, volumeSize } from './read-volumes.ts';
+import { listVolumes, volumeSize } from './read-volumes.ts';
 import { resize } from './resize.ts';
 import { createSnapshot, deleteSnapshot, rollback, rollbackBlockers } from './snapshots.ts';
 import { World } from './testing/world.ts';
@@ -20,11 +19,10 @@ async function withDisk(host = new FakeHost()): Promise<World> {
 }
 
 describe('reading', () => {
-  it('F-619: list, size and status need no call with a warm inventory', async () => {
+  it('F-619: list and size need no call with a warm inventory', async () => {
     const w = await withDisk();
     expect(await w.run((context, deadline) => listVolumes(context, {}, deadline))).toMatchObject([{ volname: DISK, size: GIB, vmid: 100 }]);
     expect(await w.run((context, deadline) => volumeSize(context, DISK, deadline))).toMatchObject({ size: GIB });
-    expect(await w.run((context, deadline) => storageStatus(context, deadline))).toMatchObject({ active: true, total: 1e12 });
     expect(w.array.calls).toEqual([]);
   });
 
@@ -155,29 +153,5 @@ describe('snapshots', () => {
     const w = await withDisk();
     await expect(snap(w, name)).rejects.toBeInstanceOf(StorageError);
     expect(w.array.calls).toEqual([]);
-  });
-});
-
-describe('inspect', () => {
-  const stateOf = async (w: World, name: string): Promise<string | undefined> =>
-    (await w.run((context, deadline) => inspect(context, deadline))).find((check) => check.name.startsWith(name))?.state;
-
-  it('finds a missing dataset, a missing target, a stopped service, a silent portal and a double LUN', async () => {
-    const fine = await withDisk();
-    expect((await fine.run((context, deadline) => inspect(context, deadline))).every((check) => check.state === 'ok')).toBe(true);
-    const w = await withDisk();
-    w.array.service.running = false;
-    w.array.targets_ = [];
-    w.array.dataset_ = { ...w.array.dataset_, id: 'tank/other' };
-    for (const name of ['dataset', 'target', 'service']) expect(await stateOf(w, name)).toBe('critical');
-    const doubled = await withDisk();
-    const [mapping] = doubled.array.mappingsById.values();
-    doubled.array.putMapping(1, 99, mapping!.lun);
-    doubled.array.emit({ kind: 'reconnected' });
-    await doubled.run((context, deadline) => context.inventory.ready(context.config.dataset, deadline));
-    expect(await stateOf(doubled, 'LUN')).toBe('critical');
-    const silent = await withDisk();
-    Object.assign(silent.context, { probePortal: () => Promise.reject(new Error('connect ECONNREFUSED')) });
-    expect(await stateOf(silent, 'portal')).toBe('critical');
   });
 });

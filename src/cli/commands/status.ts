@@ -12,8 +12,8 @@ type Row = Result<'overview.status'>['storages'][number];
 export const statusCommand: CommandDefinition = {
   path: 'status',
   group: 'See:',
-  description: 'State, way to TrueNAS and space of the storages.',
-  exits: { 0: 'all are healthy', 1: 'one is degraded', 2: 'one is down, or the daemon cannot be asked' },
+  description: 'State of the storages, since when and why, the way to TrueNAS, and space. Costs no call of TrueNAS while all is healthy.',
+  exits: { 0: 'all are healthy, or not used on this node', 1: 'one is degraded', 2: 'one is down, or the daemon cannot be asked' },
   examples: [
     { line: 'status', what: 'all storages' },
     { line: 'status nas --json', what: 'one storage, for a script' },
@@ -44,16 +44,22 @@ function status(storage: string | undefined): CommandRun {
             { head: 'TOTAL', align: 'right', value: space((row) => row.total) },
             { head: 'USED', align: 'right', value: space((row) => row.used) },
             { head: 'AVAILABLE', align: 'right', value: space((row) => row.available) },
-            { head: 'VOLUMES', align: 'right', value: (row) => String(row.volumes) },
+            { head: 'VOLUMES', align: 'right', value: (row) => (row.volumes === null ? '-' : String(row.volumes)) },
           ],
           storages,
           colours,
         ),
       );
-      for (const row of storages) if (row.reason !== undefined) io.out(`${clean(row.id)}: ${clean(row.reason)}\n`);
+      for (const row of storages) for (const why of whyOf(row)) io.out(`${clean(row.id)}: ${clean(why)}\n`);
     }
     return exit;
   };
+}
+
+/** Each reason on its own line, the gravest first. */
+function whyOf({ reasons, reason }: Row): readonly string[] {
+  if (reasons.length > 0) return reasons.map(({ message }) => message);
+  return reason === undefined ? [] : [reason];
 }
 
 function exitOf(storages: readonly Row[]): ExitCode {

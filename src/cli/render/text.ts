@@ -24,6 +24,8 @@ export function stateWord(colours: Colours, state: string): string {
       return colours.yellow(state);
     case 'hint':
       return colours.cyan(state);
+    case 'unused':
+      return colours.dim(state);
     default:
       return colours.red(clean(state));
   }
