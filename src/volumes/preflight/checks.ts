@@ -150,12 +150,13 @@ function spaceOk({ context }: PreflightRun, need: SpaceNeed, available: number):
   return warning('space', `${text}: the volume can grow beyond what is there (truenas-force-size)`, { cure });
 }
 
-async function lookAtName({ context, deadline, request, fresh }: PreflightRun): Promise<Check | null> {
+async function lookAtName(run: PreflightRun): Promise<Check | null> {
+  const { context, deadline, request, fresh } = run;
   if (request.operation !== 'allocate') return null;
   const { config, inventory } = context;
   const zvols = inventory.zvolCollection(config.dataset);
   const loaded = zvols.valid && !fresh;
-  if (fresh) await zvols.reload(deadline);
+  if (fresh) await run.readVolumes();
   else await zvols.all(deadline);
   if (request.name !== undefined) {
     const id = zvolId(context, request.name);
@@ -177,8 +178,8 @@ async function lookAtLuns(run: PreflightRun): Promise<Check | null> {
   if (run.request.operation !== 'allocate' && run.request.operation !== 'clone') return null;
   const { mappings, extents, targets } = context.inventory;
   const loaded = mappings.valid && !run.fresh;
-  const all = (): Promise<unknown> => Promise.all([mappings, extents].map((one) => (run.fresh ? one.reload(deadline) : one.all(deadline))));
-  await Promise.all([all(), orNull(targets.all(deadline))]);
+  const reading = run.fresh ? run.readVolumes() : Promise.all([mappings.all(deadline), extents.all(deadline)]);
+  await Promise.all([reading, orNull<unknown>(run.fresh ? run.readTargets() : targets.all(deadline))]);
   const target = tryTarget(run);
   if (target === null) return null;
   const used = (): number =>
@@ -223,7 +224,6 @@ async function lookAtVolume(run: PreflightRun): Promise<Check | null> {
   const { context, request } = run;
   const volume = await run.volume();
   if (volume === null) return null;
-  if (run.fresh) await context.inventory.zvolCollection(context.config.dataset).refresh(volume.zvol.id, run.deadline);
   if (request.operation === 'clone') knownLun(context, volume); // its data is read through its LUN
   return ok('volume', `'${context.config.id}:${volume.name}' is there, ${formatSize(volume.zvol.volsize)}`);
 }

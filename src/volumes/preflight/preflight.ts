@@ -6,6 +6,9 @@ import { type Check, failed } from '../inspect/check.ts';
 import { lookAtConnection, PREFLIGHT_LOOKS } from './checks.ts';
 import { type PreflightRequest, PreflightRun } from './run.ts';
 
+/** What several checks miss, each in its own words. */
+const ECHOED: ReadonlySet<string> = new Set(['DATASET_MISSING', 'TARGET_MISSING']);
+
 /** One thing that was looked at. `error` is set where the state is `critical`. */
 export interface PreflightCheck extends Check {
   readonly error?: StorageError;
@@ -71,8 +74,9 @@ function withoutEchoes(checks: readonly PreflightCheck[]): readonly PreflightChe
   const kept = checks.filter(({ name, error, message }) => {
     if (lost !== undefined && (name === 'connection' || error?.kind === 'unavailable')) return false;
     if (error === undefined) return true;
-    const first = !seen.has(message);
-    seen.add(message);
+    const fault = ECHOED.has(error.code) ? error.code : message;
+    const first = !seen.has(fault);
+    seen.add(fault);
     return first;
   });
   return lost === undefined ? kept : [{ ...lost, name: 'connection' }, ...kept];

@@ -1,6 +1,6 @@
 import { StorageError } from '../../core/errors.ts';
 import type { Deadline } from '../../core/ports.ts';
-import { assertSnapshotName, parseVolumeName } from '../../core/volume-name.ts';
+import { assertSnapshotName, parseVolumeName, printable } from '../../core/volume-name.ts';
 import type { StorageContext } from '../context.ts';
 import { findVolume, type Volume } from '../lookup.ts';
 import { readSpace, type SpaceReading } from '../space.ts';
@@ -29,6 +29,9 @@ export function preflightRequest(given: {
   const lacking = (what: string): StorageError => new StorageError('BAD_REQUEST', `preflight of ${operation} needs ${what}`);
   if (operation === 'allocate') {
     if (size === undefined) throw lacking('a size');
+    if (parsed !== null && (parsed.isBase || parsed.base !== null || parsed.legacy !== null)) {
+      throw new StorageError('NAME_INVALID', `illegal name '${printable(parsed.volname)}': a new volume is 'vm-<VMID>-<name>'`);
+    }
     return { operation, size, ...(parsed === null ? {} : { name: parsed.name, vmid: parsed.vmid }) };
   }
   if (volume === undefined) throw lacking('a volume');
@@ -70,7 +73,17 @@ export class PreflightRun {
   volume(): Promise<Volume | null> {
     const { request } = this;
     if (request.operation === 'allocate') return Promise.resolve(null);
-    return this.#once('volume', () => findVolume(this.context, request.volume, this.deadline));
+    return this.#once('volume', async () => {
+      if (this.fresh) await this.readVolumes();
+      return findVolume(this.context, request.volume, this.deadline);
+    });
+  }
+
+  /** All volumes with their exports, read now. */
+  async readVolumes(): Promise<void> {
+    const { config, inventory } = this.context;
+    const all = [inventory.zvolCollection(config.dataset), inventory.extents, inventory.mappings] as const;
+    await this.#once('volumes', () => Promise.all(all.map((one) => one.reload(this.deadline))));
   }
 
   /** Targets and portals, read now. */
