@@ -165,7 +165,7 @@ export interface ArrayConnection {
   readonly version: string | null;
   readonly logins: number;
   readonly inFlight: number;
-  /** ms the last authenticated round trip took; null before the first one. */
+  /** ms that round trips of small reads take, the newest ones first of all; null before the first one. */
   readonly latencyMs: number | null;
   /** When the array was last heard on a logged-in session; 0: never. */
   readonly heardAt: number;
@@ -173,6 +173,10 @@ export interface ArrayConnection {
   readonly recentRetries: number;
   /** Set while the array's login window or a rate limit holds callers back: until when (ms since the epoch) and why. */
   readonly limited: { readonly until: number; readonly reason: string } | null;
+  /** When the session that stands was logged in; null without one. */
+  readonly sessionSince: number | null;
+  /** Why the session that stands could not be replaced by a new one (its key was revoked, for example); null when it could. */
+  readonly renewalError: StorageError | null;
 }
 
 /**

@@ -204,8 +204,27 @@ export const ERROR_CATALOGUE = {
   AUTH_RATE_LIMITED: entry(
     'unavailable',
     'TrueNAS limits logins from this address',
-    ['more than 20 logins in 60 s from this address', 'other programs or scripts log in to TrueNAS from this node, too'],
-    ['wait a minute: the daemon tries again by itself', 'pve-truenas health', 'TrueNAS: System > Audit: who logs in?'],
+    [
+      'more than 20 logins within 60 s from one address: several nodes or tools behind one NAT address, or a script that logs in for every call',
+      'TrueNAS has seen 100 addresses since its start and takes no new one (its middleware forgets none)',
+    ],
+    [
+      'wait: the daemon logs in by itself as soon as the window is over (pve-truenas health shows the seconds)',
+      'TrueNAS: System > Audit: look who logs in so often',
+      'if it lasts for more than some minutes: restart the middleware of TrueNAS (systemctl restart middlewared in its shell)',
+    ],
+  ),
+  RATE_LIMITED: entry(
+    'unavailable',
+    'TrueNAS, or a proxy before it, takes no more requests for now',
+    ['a proxy or firewall before TrueNAS limits requests (HTTP 429)', 'other clients ask TrueNAS too often'],
+    ['wait: the daemon goes on by itself (pve-truenas health shows the seconds)', 'let api_host name TrueNAS itself instead of a proxy'],
+  ),
+  TOO_MANY_CALLS: entry(
+    'unavailable',
+    'TrueNAS has as many calls of one connection to do as it takes',
+    ['calls that TrueNAS has not finished pile up: the pool or the middleware is slow'],
+    ['TrueNAS: the Jobs icon in the top bar: what runs', 'pve-truenas health'],
   ),
   NOT_AUTHORIZED: entry(
     'refused',

@@ -1,13 +1,16 @@
 import type { ArrayChange, ArrayPort, CreateExtent, Extent, Mapping, Target, Zvol } from '../core/array-port.ts';
 import type { StorageError } from '../core/errors.ts';
 import { RefusedError } from '../core/errors.ts';
-import type { Meter } from '../core/metrics.ts';
+import { type Meter, NO_METER } from '../core/metrics.ts';
 import type { Clock, Deadline, Log } from '../core/ports.ts';
+import { ArrayGate } from './array-gate.ts';
 import type { ArrayConfig } from './array-key.ts';
 import { isDeviceNotThereYet } from './error-map.ts';
 import { toChange } from './events.ts';
 import { CallPolicy } from './policy.ts';
 import { Session } from './session.ts';
+import { authority } from './tls.ts';
+import { Vitals } from './vitals.ts';
 import * as datasets from './wire/datasets.ts';
 import * as iscsi from './wire/iscsi.ts';
 import { namespaceDelete, namespaceQuery } from './wire/nvmet.ts';
@@ -27,6 +30,8 @@ export interface ArrayOptions {
   readonly log: Log;
   /** Default: nothing is measured. */
   readonly meter?: Meter;
+  /** What all sessions with this array share; default: one of its own. */
+  readonly gate?: ArrayGate;
 }
 
 /** The port, and what only the wiring needs. */
@@ -42,11 +47,15 @@ export function createArray(options: ArrayOptions): TrueNasArray {
   const tell = (change: ArrayChange): void => {
     for (const listener of [...listeners]) listener(change);
   };
+  const gate = options.gate ?? new ArrayGate(clock);
+  const vitals = new Vitals(clock, options.meter ?? NO_METER, authority(config));
   const session = new Session({
     config,
     apiKey,
     clock,
     log,
+    gate,
+    vitals,
     onNotification: (method, params) => {
       const change = method === 'collection_update' ? toChange(params) : null;
       if (change !== null) tell(change);
@@ -55,6 +64,8 @@ export function createArray(options: ArrayOptions): TrueNasArray {
   });
   const policy = new CallPolicy({
     session,
+    gate,
+    vitals,
     clock,
     timeoutMs: config.apiTimeoutMs,
     retryMax: config.apiRetryMax,

@@ -1,8 +1,11 @@
 import PQueue from 'p-queue';
+import { formatDuration } from '../core/durations.ts';
 import { NotSentError, StorageError } from '../core/errors.ts';
 import type { Clock, Deadline } from '../core/ports.ts';
-import { PendingCalls } from './pending-calls.ts';
+import { Heartbeat } from './heartbeat.ts';
+import { PendingCalls, unsent } from './pending-calls.ts';
 import type { ApiSocket, SocketListener } from './socket.ts';
+import type { Vitals } from './vitals.ts';
 import { parseIncoming } from './wire/envelope.ts';
 import type { ApiRequest } from './wire/request.ts';
 
@@ -12,8 +15,8 @@ const CONCURRENCY = 8;
 const MAX_ABANDONED = 8;
 /** truenas-api 2: characters of a request before and after login; more closes the socket. */
 const MAX_REQUEST = { anonymous: 8192, loggedIn: 65_536 };
-/** nginx of 25.x cuts a connection after 60 s without a word of the server (truenas-api 1). */
-const PING_EVERY_MS = 15_000;
+/** ms for which fewer calls are sent at once after TrueNAS refused one for their number. */
+const FEWER_MS = 30_000;
 
 export interface ConnectionEvents {
   /** A notification of the server, e.g. `collection_update`. */
@@ -26,24 +29,34 @@ export interface ConnectionEvents {
 export class Connection implements SocketListener {
   readonly #clock: Clock;
   readonly #events: ConnectionEvents;
-  readonly #calls = new PendingCalls();
+  readonly #vitals: Vitals;
+  readonly #calls: PendingCalls;
+  readonly #heartbeat: Heartbeat;
   readonly #queue = new PQueue({ concurrency: CONCURRENCY });
   #socket: ApiSocket | null = null;
   #closed: StorageError | null = null;
   #retired = false;
   #loggedIn = false;
-  #heard = true;
-  #stopPinging: () => void = () => undefined;
+  #restoreConcurrency: () => void = () => undefined;
 
-  constructor(clock: Clock, events: ConnectionEvents) {
+  constructor(clock: Clock, events: ConnectionEvents, vitals: Vitals) {
     this.#clock = clock;
     this.#events = events;
+    this.#vitals = vitals;
+    this.#calls = new PendingCalls(clock, (request, outcome, ms, bytes) => vitals.settled(request, outcome, ms, bytes));
+    this.#heartbeat = new Heartbeat({
+      clock,
+      ping: () => this.#socket?.ping(),
+      received: () => this.#socket?.received() ?? 0,
+      waiting: () => this.#calls.size > 0,
+      onDead: (silent) => this.#fail(unheard(silent)),
+    });
   }
 
   /** Takes over an open socket whose listener is this connection. */
   attach(socket: ApiSocket): void {
     this.#socket = socket;
-    this.#schedulePing();
+    this.#heartbeat.start();
   }
 
   /** From now on the larger size limit counts. */
@@ -73,9 +86,21 @@ export class Connection implements SocketListener {
     }
     try {
       return await this.#inTurn(request, deadline, () => this.#calls.start(request, deadline.signal, (id) => this.#send(frame(id))));
+    } catch (error) {
+      if (error instanceof NotSentError && error.code === 'TOO_MANY_CALLS') this.#sendFewer();
+      throw error;
     } finally {
       this.#afterCall();
     }
+  }
+
+  /** TrueNAS counts more calls of ours than we do, for example some that were given up: half as many at once for a while. */
+  #sendFewer(): void {
+    this.#queue.concurrency = Math.max(1, Math.floor(this.#queue.concurrency / 2));
+    this.#restoreConcurrency();
+    this.#restoreConcurrency = this.#clock.after(FEWER_MS, () => {
+      this.#queue.concurrency = CONCURRENCY;
+    });
   }
 
   /** Waits for one of the slots; a call whose time runs out before that was not sent. */
@@ -84,7 +109,8 @@ export class Connection implements SocketListener {
       let started = false;
       const onAbort = (): void => {
         if (started) return;
-        reject(new NotSentError('CALL_NOT_SENT', `${request.what}: no time was left to send it`, { cause: deadline.signal.reason }));
+        const message = `${request.what}: no time was left to send it, ${this.#calls.size} calls are under way`;
+        reject(new NotSentError('CALL_NOT_SENT', message, unsent(deadline.signal.reason)));
       };
       deadline.signal.addEventListener('abort', onAbort, { once: true });
       const run = async (): Promise<void> => {
@@ -98,7 +124,10 @@ export class Connection implements SocketListener {
   }
 
   #send(text: string): boolean {
-    return this.#closed === null && this.#socket !== null && this.#socket.send(text);
+    if (this.#closed !== null || this.#socket === null || !this.#socket.send(text)) return false;
+    this.#vitals.sent(Buffer.byteLength(text));
+    this.#heartbeat.expect();
+    return true;
   }
 
   #afterCall(): void {
@@ -121,14 +150,16 @@ export class Connection implements SocketListener {
   }
 
   onAlive(): void {
-    this.#heard = true;
+    this.#heartbeat.alive();
+    if (this.#loggedIn) this.#vitals.heard();
   }
 
-  onText(text: string): void {
+  onText(text: string, bytes: number): void {
+    this.#vitals.received(bytes);
     const message = parseIncoming(text);
     switch (message.kind) {
       case 'result':
-        this.#calls.result(message.id, message.result);
+        this.#calls.result(message.id, message.result, bytes);
         return;
       case 'error':
         if (message.id !== null) this.#calls.error(message.id, message.error);
@@ -151,22 +182,16 @@ export class Connection implements SocketListener {
   #fail(reason: StorageError): void {
     if (this.#closed !== null) return;
     this.#closed = reason;
-    this.#stopPinging();
+    this.#heartbeat.stop();
+    this.#restoreConcurrency();
     this.#socket?.terminate();
     this.#calls.connectionLost(reason);
     this.#events.onClosed(reason);
   }
+}
 
-  #schedulePing(): void {
-    if (this.#closed !== null) return;
-    this.#stopPinging = this.#clock.after(PING_EVERY_MS, () => {
-      if (!this.#heard) {
-        this.#fail(new StorageError('ARRAY_UNREACHABLE', `TrueNAS gave no sign of life for ${PING_EVERY_MS / 1000} s`));
-        return;
-      }
-      this.#heard = false;
-      this.#socket?.ping();
-      this.#schedulePing();
-    });
-  }
+function unheard(ms: number): StorageError {
+  return new StorageError('ARRAY_UNREACHABLE', `TrueNAS gave no sign of life for ${formatDuration(ms)}`, {
+    causes: ['TrueNAS is down or rebooting', 'the network between this node and TrueNAS is interrupted'],
+  });
 }

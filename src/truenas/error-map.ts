@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import type { ErrorCode } from '../core/error-catalogue.ts';
 import { type ErrorDetails, NotSentError, OutcomeUnknownError, type RefusalItem, RefusedError, type StorageError } from '../core/errors.ts';
+import { type LimitKind, limitOf } from './rate-limits.ts';
 import type { WireError } from './wire/envelope.ts';
 import type { ApiRequest } from './wire/request.ts';
 
@@ -17,7 +18,6 @@ export const ENOTAUTHENTICATED = 207;
 
 const METHOD_CALL_ERROR = -32001;
 const METHOD_NOT_FOUND = -32601;
-const TOO_MANY_CALLS = -32000;
 const MAX_REASON = 600;
 
 const validationItems = z.array(z.tuple([z.string().nullable(), z.string(), z.number().int()]).rest(z.unknown()));
@@ -33,6 +33,8 @@ export function isNotAuthenticated(error: unknown): boolean {
  * have been made (F-301): its outcome is unknown.
  */
 export function refusal(request: ApiRequest<unknown>, error: WireError): StorageError {
+  const limit = limitOf(request.method, error);
+  if (limit !== null) return limited(limit, request, error);
   const data = error.data ?? undefined;
   if (data === undefined) return withoutData(request, error);
   const extra = refusalItems(data.extra);
@@ -49,12 +51,25 @@ export function refusal(request: ApiRequest<unknown>, error: WireError): Storage
 
 function withoutData(request: ApiRequest<unknown>, error: WireError): StorageError {
   const facts = { method: request.method, code: error.code };
-  if (error.code === TOO_MANY_CALLS) {
-    return new NotSentError('CALL_NOT_SENT', `${request.what}: TrueNAS has too many calls of this connection to do`, { facts });
-  }
   const text = error.code === METHOD_NOT_FOUND ? `this TrueNAS has no method ${request.method}` : plain(error.message);
   return new RefusedError('CALL_REFUSED', `${request.what}: ${text}`, { errno: 0 }, { facts });
 }
+
+/** Refused before it was looked at: for the caller the call was not sent. */
+function limited(kind: LimitKind, request: ApiRequest<unknown>, error: WireError): StorageError {
+  const code = LIMIT_CODES[kind];
+  const reason = error.data?.reason ?? error.message;
+  const message = `${request.what}: ${LIMIT_WORDS[kind]} (${plain(reason.replace(/^\[[A-Z0-9]+\]\s*/, ''))})`;
+  const facts = { method: request.method, code: error.code, errno: error.data?.error ?? null };
+  return new NotSentError(code, message, { facts, state: 'nothing was changed' });
+}
+
+const LIMIT_CODES = { login: 'AUTH_RATE_LIMITED', concurrency: 'TOO_MANY_CALLS', requests: 'RATE_LIMITED' } as const;
+const LIMIT_WORDS = {
+  login: 'TrueNAS takes no more logins from this address for now',
+  concurrency: 'TrueNAS has too many calls of this connection to do',
+  requests: 'TrueNAS takes no more requests for now',
+} as const;
 
 function authorisation(code: ErrorCode, request: ApiRequest<unknown>): ErrorDetails {
   if (code !== 'NOT_AUTHORIZED' || request.roles.length === 0) return {};
@@ -185,9 +200,4 @@ export function isInvalidParams(error: unknown): boolean {
 /** True when the array has no such method. */
 export function isMethodMissing(error: unknown): boolean {
   return error instanceof RefusedError && error.facts['code'] === METHOD_NOT_FOUND;
-}
-
-/** True when TrueNAS limits unauthenticated calls from this address: EBUSY where nothing can be busy (truenas-api 3.3, F-001). */
-export function isRateLimited(error: unknown): boolean {
-  return error instanceof RefusedError && error.errno === EBUSY;
 }

@@ -1,15 +1,17 @@
 import type { Release } from '../core/array-port.ts';
-import type { StorageError } from '../core/errors.ts';
-import { asStorageError, RefusedError } from '../core/errors.ts';
+import { beginStep } from '../core/deadline.ts';
+import { asStorageError, RefusedError, StorageError } from '../core/errors.ts';
 import type { Clock, Deadline, Log } from '../core/ports.ts';
 import type { ArrayConfig } from './array-key.ts';
 import { callOn } from './call.ts';
 import { Connection, type ConnectionEvents } from './connection.ts';
 import { collections } from './events.ts';
+import { freshest } from './freshest.ts';
 import { login } from './login.ts';
 import { openSocket } from './socket.ts';
-import { assertEncrypted } from './tls.ts';
-import { discoverApi } from './versions.ts';
+import { assertEncrypted, authority } from './tls.ts';
+import { type ApiChoice, discoverApi } from './versions.ts';
+import type { Vitals } from './vitals.ts';
 import { subscribe, systemVersion } from './wire/session.ts';
 
 /** A connection that is logged in and hears events: what calls are made on. */
@@ -26,9 +28,10 @@ export interface EstablishOptions {
   readonly apiKey: string;
   readonly clock: Clock;
   readonly log: Log;
+  readonly vitals: Vitals;
   readonly events: ConnectionEvents;
-  /** Told right before the login is sent, so that attempts can be counted. */
-  onLogin(): void;
+  /** Told right before each call of the login is sent, so that they can be counted. */
+  onLoginCall(): void;
 }
 
 /**
@@ -36,26 +39,52 @@ export interface EstablishOptions {
  * Errors: those of connectTls, discoverApi, openSocket and login.
  */
 export async function establish(options: EstablishOptions, deadline: Deadline): Promise<Established> {
-  const { config, clock, log } = options;
+  const { config, clock, log, apiKey, onLoginCall } = options;
   assertEncrypted(config);
-  const api = await discoverApi(config, deadline);
+  const { connection, api } = await freshest(
+    clock,
+    deadline,
+    (own) => open(options, own),
+    (late) => late.connection.abort(new StorageError('ARRAY_UNREACHABLE', 'another connection was faster')),
+  );
   if (api.newer) log.warn('TrueNAS is newer than this plugin knows', { path: api.path, release: api.release });
-  const connection = new Connection(clock, options.events);
-  connection.attach(await openSocket(config, api.path, connection, deadline));
+  const step = beginStep(deadline, `the login to ${authority(config)}`);
   try {
-    options.onLogin();
-    const username = await login(connection, { username: config.apiUsername, apiKey: options.apiKey }, api.release, deadline);
+    const credential = { username: config.apiUsername, apiKey };
+    const username = await login({ connection, credential, release: api.release, onCall: onLoginCall, deadline });
     connection.markLoggedIn();
+    step.next(`reading the version of ${authority(config)} and subscribing to its events`);
     const [version] = await Promise.all([
       callOn(connection, systemVersion(), deadline),
       ...collections(api.release).map((collection) => listen(connection, collection, log, deadline)),
     ]);
     return { connection, release: api.release, version, username };
   } catch (error) {
-    const reason = asStorageError(error);
+    const reason = deadline.signal.aborted ? tooLate(step.ranOut(), error) : asStorageError(error);
     connection.abort(reason);
     throw reason;
+  } finally {
+    step.end();
   }
+}
+
+/** Up to the login: costs nothing that TrueNAS counts. */
+async function open(options: EstablishOptions, deadline: Deadline): Promise<{ connection: Connection; api: ApiChoice }> {
+  const { config, clock, events, vitals } = options;
+  const api = await discoverApi(config, clock.now(), deadline);
+  const connection = new Connection(clock, events, vitals);
+  connection.attach(await openSocket(config, api.path, connection, clock, deadline));
+  return { connection, api };
+}
+
+/** A login that was not answered says nothing about the key (F-048). */
+function tooLate(what: string, cause: unknown): StorageError {
+  return new StorageError('ARRAY_UNREACHABLE', what, {
+    causes: ['the middleware of TrueNAS is busy or hangs', 'TrueNAS is rebooting', 'api_timeout is too short for the way to TrueNAS'],
+    hints: ['pve-truenas health', 'raise api_timeout'],
+    state: 'nothing was changed',
+    cause,
+  });
 }
 
 /** Events are hints, so a user without the role for one collection still gets a session. */

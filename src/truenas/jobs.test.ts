@@ -2,10 +2,12 @@ import { describe, expect, it } from 'vitest';
 import { z } from 'zod';
 import { deadlineAfter } from '../core/deadline.ts';
 import { OutcomeUnknownError, RefusedError } from '../core/errors.ts';
+import { NO_METER } from '../core/metrics.ts';
 import { Connection } from './connection.ts';
 import { finishJob, prepareForJobs } from './jobs.ts';
 import { FakeClock, until } from './testing/fake-clock.ts';
 import { failure } from './testing/harness.ts';
+import { Vitals } from './vitals.ts';
 import { change } from './wire/request.ts';
 
 const start = change('service.control', ['START', 'iscsitarget', { silent: false }], 'start service', z.boolean(), { job: true });
@@ -13,14 +15,16 @@ const start = change('service.control', ['START', 'iscsitarget', { silent: false
 /** A connection whose peer is the function `answer`. */
 function connect(clock: FakeClock, answer: (method: string, params: unknown[]) => unknown): { connection: Connection; methods: string[] } {
   const methods: string[] = [];
-  const connection = new Connection(clock, { onNotification: () => undefined, onClosed: () => undefined });
+  const events = { onNotification: () => undefined, onClosed: () => undefined };
+  const connection = new Connection(clock, events, new Vitals(clock, NO_METER, 'nas:443'));
   connection.attach({
     send: (text) => {
       const { id, method, params } = JSON.parse(text) as { id: number; method: string; params: unknown[] };
       methods.push(method);
-      queueMicrotask(() => connection.onText(JSON.stringify({ jsonrpc: '2.0', id, result: answer(method, params) })));
+      queueMicrotask(() => connection.onText(JSON.stringify({ jsonrpc: '2.0', id, result: answer(method, params) }), 1));
       return true;
     },
+    received: () => 0,
     ping: () => undefined,
     close: () => undefined,
     terminate: () => undefined,

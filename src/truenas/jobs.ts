@@ -1,5 +1,5 @@
 import type { Release } from '../core/array-port.ts';
-import { OutcomeUnknownError } from '../core/errors.ts';
+import { NotSentError, OutcomeUnknownError } from '../core/errors.ts';
 import type { Clock, Deadline } from '../core/ports.ts';
 import { callOn, understood } from './call.ts';
 import type { Connection } from './connection.ts';
@@ -46,11 +46,23 @@ export async function finishJob<T>(call: JobCall<T>): Promise<T> {
 
 async function pollJob<T>(call: JobCall<T>, id: number): Promise<T> {
   for (;;) {
-    const [row] = await callOn(call.connection, jobQuery(id), call.deadline);
+    const row = await look(call, id);
     if (row === undefined) throw new Error(`TrueNAS knows no job ${id}`);
-    if (row.state === 'SUCCESS') return understood(call.request, row.result);
-    if (row.state === 'FAILED' || row.state === 'ABORTED') throw new JobRefused(row);
+    if (row !== 'later') {
+      if (row.state === 'SUCCESS') return understood(call.request, row.result);
+      if (row.state === 'FAILED' || row.state === 'ABORTED') throw new JobRefused(row);
+    }
     await call.clock.sleep(POLL_MS, call.deadline.signal);
+  }
+}
+
+/** The job, or `later` when TrueNAS has too many calls to do to be asked just now. */
+async function look(call: JobCall<unknown>, id: number): Promise<JobRow | undefined | 'later'> {
+  try {
+    return (await callOn(call.connection, jobQuery(id), call.deadline))[0];
+  } catch (error) {
+    if (error instanceof NotSentError && error.code === 'TOO_MANY_CALLS') return 'later';
+    throw error;
   }
 }
 

@@ -1,10 +1,12 @@
 import type { Release } from '../core/array-port.ts';
+import type { ErrorCode } from '../core/error-catalogue.ts';
 import { NotSentError, OutcomeUnknownError, RefusedError, StorageError } from '../core/errors.ts';
 import type { Deadline } from '../core/ports.ts';
 import { callOn } from './call.ts';
 import type { Connection } from './connection.ts';
-import { isInvalidParams, isMethodMissing, isRateLimited } from './error-map.ts';
+import { isInvalidParams, isMethodMissing } from './error-map.ts';
 import { scramExchange, scramUsername, splitApiKey } from './scram.ts';
+import type { ApiRequest } from './wire/request.ts';
 import { type LoginAnswer, loginByKeyAlone, loginPlain, loginScram, whoAmI } from './wire/session.ts';
 
 export interface Credential {
@@ -13,56 +15,67 @@ export interface Credential {
   readonly apiKey: string;
 }
 
+export interface LoginOptions {
+  readonly connection: Connection;
+  readonly credential: Credential;
+  readonly release: Release;
+  readonly deadline: Deadline;
+  /** Told right before each call that TrueNAS counts. */
+  onCall(): void;
+}
+
 /**
  * Logs the connection in; returns the user's name. Never repeats a failed attempt: every attempt counts against the server's
  * limit of 20 a minute (truenas-api 3.3).
  * Errors: AUTH_FAILED (wrong, revoked or expired key), NOT_AUTHORIZED, AUTH_RATE_LIMITED, ARRAY_UNREACHABLE, ARRAY_PROTOCOL.
  */
-export async function login(connection: Connection, credential: Credential, release: Release, deadline: Deadline): Promise<string> {
+export async function login(options: LoginOptions): Promise<string> {
+  const { username } = options.credential;
   try {
-    if (credential.username === null) return await loginWithKeyAlone(connection, credential.apiKey, deadline);
-    return await loginAs(connection, credential.username, credential.apiKey, release, deadline);
+    return username === null ? await loginWithKeyAlone(options) : await loginAs(options, username);
   } catch (error) {
     throw trueCause(error);
   }
 }
 
-async function loginAs(connection: Connection, username: string, apiKey: string, release: Release, deadline: Deadline): Promise<string> {
-  const key = splitApiKey(apiKey);
+/** One call of a login. */
+function counted<T>({ connection, deadline, onCall }: LoginOptions, request: ApiRequest<T>): Promise<T> {
+  onCall();
+  return callOn(connection, request, deadline);
+}
+
+async function loginAs(options: LoginOptions, username: string): Promise<string> {
+  const { credential, release } = options;
+  const key = splitApiKey(credential.apiKey);
   if (release === '26.0' && key !== null && scramUsername(username)) {
     try {
-      return await loginWithScram(connection, username, key, deadline);
+      return await loginWithScram(options, username, key);
     } catch (error) {
       // A server that does not know the mechanism says so before it looks at the key; a refused key never comes this way.
       if (!isInvalidParams(error)) throw error;
     }
   }
   try {
-    const answer = await callOn(connection, loginPlain(username, apiKey), deadline);
-    return accepted(answer, username);
+    return accepted(await counted(options, loginPlain(username, credential.apiKey)), username);
   } catch (error) {
     if (!isMethodMissing(error)) throw error;
-    return await loginWithKeyAlone(connection, apiKey, deadline);
+    return await loginWithKeyAlone(options);
   }
 }
 
-async function loginWithScram(
-  connection: Connection,
-  username: string,
-  key: { id: string; secret: string },
-  deadline: Deadline,
-): Promise<string> {
+async function loginWithScram(options: LoginOptions, username: string, key: { id: string; secret: string }): Promise<string> {
   const exchange = scramExchange(username, key);
-  const first = await callOn(connection, loginScram('CLIENT_FIRST_MESSAGE', exchange.first), deadline);
+  const first = await counted(options, loginScram('CLIENT_FIRST_MESSAGE', exchange.first));
   if (first.response_type !== 'SCRAM_RESPONSE') return accepted(first, username);
-  const final = await callOn(connection, loginScram('CLIENT_FINAL_MESSAGE', await exchange.final(first.rfc_str)), deadline);
+  const final = await counted(options, loginScram('CLIENT_FINAL_MESSAGE', await exchange.final(first.rfc_str)));
   if (final.response_type !== 'SCRAM_RESPONSE') return accepted(final, username);
   exchange.verify(final.rfc_str);
   return final.user_info?.pw_name ?? username;
 }
 
-async function loginWithKeyAlone(connection: Connection, apiKey: string, deadline: Deadline): Promise<string> {
-  if (!(await callOn(connection, loginByKeyAlone(apiKey), deadline))) throw authFailed('TrueNAS does not accept the API key');
+async function loginWithKeyAlone(options: LoginOptions): Promise<string> {
+  const { connection, credential, deadline } = options;
+  if (!(await counted(options, loginByKeyAlone(credential.apiKey)))) throw authFailed('TrueNAS does not accept the API key');
   return await callOn(connection, whoAmI(), deadline);
 }
 
@@ -95,14 +108,14 @@ function authFailed(message: string, cause?: unknown): StorageError {
   return new StorageError('AUTH_FAILED', message, cause === undefined ? {} : { cause });
 }
 
+const PASSED_ON: readonly ErrorCode[] = ['ARRAY_PROTOCOL', 'AUTH_RATE_LIMITED', 'RATE_LIMITED', 'TOO_MANY_CALLS'];
+
 /** F-048: a login that was not answered, or not looked at for lack of patience, says nothing about the key. */
 function trueCause(error: unknown): unknown {
-  if (isRateLimited(error)) {
-    return new StorageError('AUTH_RATE_LIMITED', 'TrueNAS takes no more logins from this address for now', { cause: error });
-  }
-  if (error instanceof OutcomeUnknownError || (error instanceof NotSentError && error.code !== 'ARRAY_PROTOCOL')) {
+  if (error instanceof NotSentError && PASSED_ON.includes(error.code)) return error;
+  if (error instanceof OutcomeUnknownError || error instanceof NotSentError) {
     const why = error.cause instanceof Error ? ` (${error.cause.message})` : '';
-    return new StorageError('ARRAY_UNREACHABLE', `TrueNAS did not answer the login${why}`, { cause: error });
+    return new StorageError('ARRAY_UNREACHABLE', `TrueNAS did not answer the login${why}`, { state: 'nothing was changed', cause: error });
   }
   if (error instanceof RefusedError) {
     return authFailed(`TrueNAS refuses the login: ${error.message}`, error);

@@ -1,12 +1,23 @@
-import { NotSentError, OutcomeUnknownError, type StorageError } from '../core/errors.ts';
+import { formatDuration } from '../core/durations.ts';
+import { type ErrorDetails, NotSentError, OutcomeUnknownError, type StorageError } from '../core/errors.ts';
+import type { Clock } from '../core/ports.ts';
 import { refusal } from './error-map.ts';
+import type { CallOutcome } from './vitals.ts';
 import type { WireError } from './wire/envelope.ts';
 import type { ApiRequest } from './wire/request.ts';
 
 interface Pending {
   readonly request: ApiRequest<unknown>;
-  resolve(result: unknown): void;
-  reject(error: StorageError): void;
+  resolve(result: unknown, bytes: number): void;
+  reject(error: StorageError, outcome: CallOutcome): void;
+}
+
+/** Told of every call that ends: after how many ms, with an answer of how many bytes. */
+export type OnSettled = (request: ApiRequest<unknown>, outcome: CallOutcome, ms: number, bytes: number) => void;
+
+/** What a change that got no answer leaves; a read leaves nothing. */
+function stateAfter(request: ApiRequest<unknown>): string {
+  return request.effect === 'read' ? 'nothing was changed' : `TrueNAS may have done it (${request.method}), or may do it yet`;
 }
 
 /**
@@ -15,9 +26,16 @@ interface Pending {
  * dropped (F-047).
  */
 export class PendingCalls {
+  readonly #clock: Clock;
+  readonly #onSettled: OnSettled;
   #nextId = 1;
   readonly #pending = new Map<number, Pending>();
   readonly #abandoned = new Set<number>();
+
+  constructor(clock: Clock, onSettled: OnSettled) {
+    this.#clock = clock;
+    this.#onSettled = onSettled;
+  }
 
   /** Calls that somebody waits for. */
   get size(): number {
@@ -35,47 +53,52 @@ export class PendingCalls {
    */
   start(request: ApiRequest<unknown>, signal: AbortSignal, send: (id: number) => boolean): Promise<unknown> {
     const id = this.#nextId++;
+    const begun = this.#clock.monotonic();
+    const took = (): number => this.#clock.monotonic() - begun;
     return new Promise((resolve, reject) => {
-      const done = (): void => {
+      const done = (outcome: CallOutcome, bytes: number): void => {
         this.#pending.delete(id);
         signal.removeEventListener('abort', onAbort);
+        this.#onSettled(request, outcome, took(), bytes);
       };
       const onAbort = (): void => {
-        done();
+        done('unknown', 0);
         this.#abandoned.add(id);
-        reject(new OutcomeUnknownError('OUTCOME_UNKNOWN', `${request.what}: TrueNAS did not answer in time`, { cause: signal.reason }));
+        const message = `${request.what}: TrueNAS did not answer ${request.method} within ${formatDuration(took())}`;
+        reject(new OutcomeUnknownError('OUTCOME_UNKNOWN', message, { state: stateAfter(request), cause: signal.reason }));
       };
       if (signal.aborted) {
-        reject(new NotSentError('CALL_NOT_SENT', `${request.what}: no time was left to send it`, { cause: signal.reason }));
+        reject(new NotSentError('CALL_NOT_SENT', `${request.what}: no time was left to send it`, unsent(signal.reason)));
         return;
       }
       this.#pending.set(id, {
         request,
-        resolve: (result) => {
-          done();
+        resolve: (result, bytes) => {
+          done('ok', bytes);
           resolve(result);
         },
-        reject: (error) => {
-          done();
+        reject: (error, outcome) => {
+          done(outcome, 0);
           reject(error);
         },
       });
       signal.addEventListener('abort', onAbort, { once: true });
       if (!send(id)) {
-        done();
-        reject(new NotSentError('CALL_NOT_SENT', `${request.what}: the connection to TrueNAS was lost before it could be sent`));
+        done('unsent', 0);
+        const message = `${request.what}: the connection to TrueNAS was lost before it could be sent`;
+        reject(new NotSentError('CALL_NOT_SENT', message, unsent()));
       }
     });
   }
 
-  /** Gives a result to its call; false when no call of this id was ever made. */
-  result(id: number | string, result: unknown): boolean {
-    return this.#settle(id, (pending) => pending.resolve(result));
+  /** Gives a result to its call; false when no call of this id was ever made. `bytes`: size of the answer. */
+  result(id: number | string, result: unknown, bytes: number): boolean {
+    return this.#settle(id, (pending) => pending.resolve(result, bytes));
   }
 
   /** Gives an error answer to its call; false as for `result`. */
   error(id: number | string, error: WireError): boolean {
-    return this.#settle(id, (pending) => pending.reject(refusal(pending.request, error)));
+    return this.#settle(id, (pending) => pending.reject(refusal(pending.request, error), 'refused'));
   }
 
   #settle(id: number | string, give: (pending: Pending) => void): boolean {
@@ -91,9 +114,14 @@ export class PendingCalls {
   connectionLost(reason: StorageError): void {
     this.#abandoned.clear();
     for (const pending of [...this.#pending.values()]) {
-      pending.reject(
-        new OutcomeUnknownError('OUTCOME_UNKNOWN', `${pending.request.what}: ${reason.message} before TrueNAS answered`, { cause: reason }),
-      );
+      const message = `${pending.request.what}: ${reason.message} before TrueNAS answered`;
+      const details = { state: stateAfter(pending.request), cause: reason };
+      pending.reject(new OutcomeUnknownError('OUTCOME_UNKNOWN', message, details), 'unknown');
     }
   }
+}
+
+/** Details of a call that never left this node. */
+export function unsent(cause?: unknown): ErrorDetails {
+  return { state: 'nothing was changed', ...(cause === undefined ? {} : { cause }) };
 }

@@ -2,14 +2,14 @@ import { ExponentialBackoff, type IBackoff, decorrelatedJitterGenerator } from '
 import type { ErrorCode } from '../core/error-catalogue.ts';
 import type { StorageError } from '../core/errors.ts';
 
-const LONGEST_MS = 30_000;
-/** TrueNAS counts logins per minute and address (truenas-api 3.3, F-001); the window must have passed, and nodes must not come back together. */
-const RATE_LIMIT = { window: 60_000, spread: 15_000 };
-/** What only an update of TrueNAS or of the settings cures is looked at once a minute. */
-const HOPELESS_MS = 60_000;
-const HOPELESS: readonly ErrorCode[] = ['RELEASE_UNSUPPORTED', 'TLS_UNTRUSTED', 'CONFIG_INVALID', 'NOT_AUTHORIZED'];
+/** ms: an array that comes back is noticed within 15 s, the time of the connecting included. */
+const LONGEST_MS = 8_000;
+/** What only somebody's hand at TrueNAS or at the settings cures is not asked for at the short delays. */
+const HOPELESS: readonly ErrorCode[] = ['RELEASE_UNSUPPORTED', 'TLS_UNTRUSTED', 'CONFIG_INVALID'];
+/** ms: found out by logging in, which TrueNAS counts. */
+const NOT_LET_IN_MS = 60_000;
 
-/** How long to wait before the next attempt to connect, in ms: decorrelated jitter up to 30 s. */
+/** How long to wait before the next attempt to connect, in ms: decorrelated jitter up to 8 s. What the array limits is array-gate.ts's. */
 export class ReconnectDelay {
   readonly #factory: ExponentialBackoff<unknown>;
   #backoff: IBackoff<unknown> | null = null;
@@ -25,9 +25,8 @@ export class ReconnectDelay {
 
   next(error: StorageError): number {
     this.#backoff = this.#backoff === null ? this.#factory.next() : this.#backoff.next(undefined);
-    const wait = this.#backoff.duration;
-    if (error.code === 'AUTH_RATE_LIMITED') return RATE_LIMIT.window + 1000 + Math.random() * RATE_LIMIT.spread;
-    return HOPELESS.includes(error.code) ? Math.max(wait, HOPELESS_MS) : wait;
+    if (error.code === 'NOT_AUTHORIZED') return NOT_LET_IN_MS;
+    return HOPELESS.includes(error.code) ? LONGEST_MS : this.#backoff.duration;
   }
 
   /** A session stood long enough: the next loss starts with the short delay again. */

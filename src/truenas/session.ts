@@ -1,20 +1,33 @@
 import type { ArrayConnection, Release } from '../core/array-port.ts';
-import { asStorageError, NotSentError, StorageError } from '../core/errors.ts';
 import { deadlineAfter } from '../core/deadline.ts';
+import { formatDuration } from '../core/durations.ts';
+import { asStorageError, NotSentError, StorageError } from '../core/errors.ts';
 import type { Clock, Deadline, Log } from '../core/ports.ts';
-import { type ArrayConfig, apiKeyHash } from './array-key.ts';
+import { type ArrayGate, heldBack, type Limit, type LoginTicket } from './array-gate.ts';
+import type { ArrayConfig } from './array-key.ts';
+import { Attempts, readKey } from './attempt.ts';
+import { Changes } from './changes.ts';
 import type { Connection } from './connection.ts';
-import { type Established, establish, isFinal } from './establish.ts';
+import { type Established, isFinal } from './establish.ts';
+import { prove } from './proof.ts';
 import { ReconnectDelay } from './reconnect-delay.ts';
 import { authority } from './tls.ts';
+import { Upkeep } from './upkeep.ts';
+import type { Vitals } from './vitals.ts';
 
-/** TrueNAS ends sessions 30 days after the login (truenas-api 3.2, F-002); ours are replaced well before. */
-const RENEW_AFTER_MS = 28 * 86_400_000;
-const RENEWAL_CHECK_MS = 3_600_000;
-/** A call waits for the next attempt when it comes this soon; else it fails at once (F-013). */
-const PATIENCE_MS = 5_000;
+/** ms for which a lost session is waited for by whoever has the time; then the array counts as down. */
+const RIDE_OUT_MS = 15_000;
+/**
+ * Of an array that is down (F-013): whoever has less than `patient` ms is told so at once, everybody else waits for an attempt
+ * that begins within `soon` ms and for its outcome, but no longer than `patient` ms.
+ */
+const NEWS = { soon: 5_000, patient: 10_000 };
+/** ms after the last question in which an array that was never reached is tried by itself. */
+const INTEREST_MS = 600_000;
 /** Retired connections finish what runs on them, but no longer than the slowest call may take. */
 const DRAIN_MS = 300_000;
+/** ms for the proof that no event was missed while a session was replaced */
+const PROOF_MS = 5_000;
 
 type State = ArrayConnection['state'];
 
@@ -23,6 +36,8 @@ export interface SessionOptions {
   readonly apiKey: () => Promise<string>;
   readonly clock: Clock;
   readonly log: Log;
+  readonly gate: ArrayGate;
+  readonly vitals: Vitals;
   onNotification(method: string, params: unknown): void;
   /** A new session stands; events may have been missed. */
   onReconnected(): void;
@@ -32,85 +47,113 @@ export interface SessionOptions {
 export class Session {
   readonly #options: SessionOptions;
   readonly #clock: Clock;
+  readonly #at: string;
   readonly #delay: ReconnectDelay;
+  readonly #upkeep: Upkeep;
+  readonly #attempts: Attempts;
+  readonly #changes = new Changes();
   readonly #closing = new AbortController();
   readonly #retired = new Set<Connection>();
   #state: State = 'idle';
   #since: number;
   #error: StorageError | null = null;
   #current: Established | null = null;
-  #readySince = 0;
-  #attempt: Promise<void> | null = null;
+  /** Monotonic ms; the same since the epoch for those who ask. */
+  #ready = { since: 0, epoch: 0 };
+  #renewing = false;
+  #renewalError: StorageError | null = null;
   #retryAt = 0;
   #cancelRetry: () => void = () => undefined;
-  #cancelRenewal: () => void = () => undefined;
   #stoodBefore = false;
+  #lostAt = 0;
+  #lostBecause = 'none';
+  /** Attempts that failed since there was a session. */
+  #failures = 0;
+  #wantedAt = 0;
   #refusedKey: string | null = null;
-  #logins = 0;
   #last: { release: Release; version: string } | null = null;
 
   constructor(options: SessionOptions) {
     this.#options = options;
     this.#clock = options.clock;
+    this.#at = authority(options.config);
     this.#since = options.clock.now();
     this.#delay = new ReconnectDelay(options.config.apiRetryDelayMs);
+    this.#attempts = new Attempts({
+      ...options,
+      signal: this.#closing.signal,
+      onLost: (established, reason) => this.#lost(established, reason),
+    });
+    this.#upkeep = new Upkeep({
+      clock: options.clock,
+      maxAgeMs: options.config.connectionMaxAgeMs,
+      answeredAt: () => Math.max(options.vitals.answeredAt, this.#ready.since),
+      prove: () => this.#prove(),
+      renew: () => this.#renew(),
+    });
   }
 
   status(): ArrayConnection {
+    const { vitals, gate } = this.#options;
+    const limit = this.#current === null ? this.#loginLimit() : gate.onCalls();
     return {
       state: this.#state,
       since: this.#since,
       error: this.#state === 'ready' ? null : this.#error,
       release: this.#last?.release ?? null,
       version: this.#last?.version ?? null,
-      logins: this.#logins,
-      latencyMs: null,
-      heardAt: 0,
-      recentRetries: 0,
-      limited: null,
+      logins: this.#attempts.logins,
+      latencyMs: vitals.latencyMs,
+      heardAt: vitals.heardAt,
+      recentRetries: vitals.recentRetries,
+      limited: limit === null ? null : { until: limit.until, reason: limit.reason },
+      sessionSince: this.#current === null ? null : this.#ready.epoch,
+      renewalError: this.#renewalError,
       inFlight: (this.#current?.connection.inFlight ?? 0) + [...this.#retired].reduce((sum, each) => sum + each.inFlight, 0),
     };
   }
 
   /**
-   * The session to make a call on; connects when there is none. Waits through attempts that are due soon when a session stood
-   * before, so that a short loss of the connection costs time and nothing else; fails with the cause of the last failure otherwise.
-   * Errors: NotSentError of any connection error, of the deadline, SHUTTING_DOWN.
+   * The session to make a call on; connects when there is none. Whoever has the time waits for the first attempt, through a short
+   * loss, and until a login window of the array is over; when the array is down, or that takes longer than the deadline, it fails
+   * with the reason. Errors: NotSentError of any connection error, AUTH_RATE_LIMITED, RATE_LIMITED, SHUTTING_DOWN.
    */
   async acquire(deadline: Deadline): Promise<Established> {
+    const came = this.#clock.monotonic();
+    const failuresBefore = this.#failures;
+    let counted = false;
     for (;;) {
       if (this.#state === 'closed') throw new NotSentError('SHUTTING_DOWN', 'the connection to TrueNAS is closed');
       if (this.#current !== null) return this.#current;
       if (this.#state === 'refused' && !(await this.#keyChanged())) throw this.#failure();
-      const wait = this.#attempt === null && this.#state === 'waiting' ? this.#retryAt - this.#clock.monotonic() : 0;
-      if (wait > PATIENCE_MS) throw this.#failure();
-      if (wait > 0) {
-        await this.#until(this.#clock.sleep(wait, deadline.signal), deadline);
-        continue;
-      }
-      await this.#until(this.#attempt ?? this.#connect(), deadline);
-      if (!this.#stoodBefore && !this.#isReady()) throw this.#failure();
+      this.#wantedAt = this.#clock.monotonic();
+      if (this.#state === 'idle' || this.#state === 'refused') this.#connect();
+      const limit = this.#loginLimit();
+      if (limit !== null) {
+        if (!counted) this.#options.vitals.heldBack(limit.code);
+        counted = true;
+        if (limit.until - this.#clock.now() >= deadline.remaining()) throw heldBack(limit, this.#what(), this.#clock.now());
+      } else if (this.#isDown() && this.#noNews(deadline, this.#failures > failuresBefore)) throw this.#failure();
+      await this.#untilChange(deadline, came);
     }
   }
 
   /** TrueNAS says that this session is not logged in: let it go and log in anew. */
   expired(established: Established): void {
     if (this.#current !== established) return;
-    this.#current = null;
+    this.#letGo('expired');
     this.#retire(established.connection);
-    const error = new StorageError('CALL_NOT_SENT', 'the session on TrueNAS has ended');
-    this.#cancelRenewal();
     // A server that forgets sessions at once must not be flooded with logins.
     if (this.#stoodLong()) {
       this.#delay.reset();
-      void this.#connect();
-    } else this.#waitAndRetry(error);
+      this.#connect();
+    } else this.#waitAndRetry(new StorageError('CALL_NOT_SENT', 'the session on TrueNAS has ended'));
   }
 
   /** Settings or key were changed: whatever stopped the session, try again at the next call. */
   credentialChanged(): void {
-    if (this.#state === 'refused') this.#setState('idle', null);
     this.#refusedKey = null;
+    if (this.#state === 'refused') this.#setState('idle', null);
   }
 
   /** Ends the session for good; calls under way end with an unknown outcome. */
@@ -118,36 +161,45 @@ export class Session {
     if (this.#state === 'closed') return;
     const reason = new StorageError('SHUTTING_DOWN', 'the connection to TrueNAS is closed');
     this.#cancelRetry();
-    this.#cancelRenewal();
-    this.#setState('closed', reason);
-    this.#closing.abort(reason);
+    this.#upkeep.stop();
     const current = this.#current;
     this.#current = null;
+    this.#setState('closed', reason);
+    this.#closing.abort(reason);
     current?.connection.abort(reason);
     for (const connection of [...this.#retired]) connection.abort(reason);
   }
 
-  /** Starts an attempt and makes it the one that everybody waits for. Never rejects: the outcome is in the state. */
-  #connect(): Promise<void> {
+  /** Starts an attempt, which everybody waits for. The outcome is in the state. */
+  #connect(): void {
     this.#cancelRetry();
+    // A renewal under way is the fastest way to a new session; when it fails, `#retry` goes on.
+    if (this.#renewing) {
+      this.#retryAt = this.#clock.monotonic();
+      this.#setState('waiting', this.#error);
+      return;
+    }
+    const ticket = this.#options.gate.takeLogin();
+    if (ticket === null) {
+      this.#waitAndRetry(this.#error);
+      return;
+    }
     this.#setState('connecting', this.#error);
-    const attempt = this.#tryToConnect().finally(() => {
-      this.#attempt = null;
-    });
-    this.#attempt = attempt;
-    return attempt;
+    void this.#tryToConnect(ticket);
   }
 
-  async #tryToConnect(): Promise<void> {
+  async #tryToConnect(ticket: LoginTicket): Promise<void> {
     let keyHash: string | null = null;
     try {
-      const apiKey = await this.#readKey();
-      keyHash = apiKeyHash(apiKey);
-      this.#enter(await this.#open(apiKey));
+      const { apiKey, hash } = await readKey(this.#options.apiKey);
+      keyHash = hash;
+      this.#enter(await this.#attempts.open(apiKey, ticket), false);
     } catch (thrown) {
       const error = asStorageError(thrown);
+      ticket.end(error);
       if (this.#closing.signal.aborted) return;
       this.#options.log.warn('no session with TrueNAS', { code: error.code, reason: error.message });
+      this.#failures += 1;
       if (isFinal(error)) {
         this.#refusedKey = keyHash;
         this.#setState('refused', error);
@@ -155,98 +207,112 @@ export class Session {
     }
   }
 
-  async #readKey(): Promise<string> {
-    const apiKey = (await this.#options.apiKey()).trim();
-    if (apiKey === '') throw new StorageError('SECRET_MISSING', 'the API key is empty');
-    return apiKey;
-  }
-
-  /** One attempt, bounded so that callers with the usual deadline hear its cause and not just their own timeout (F-049). */
-  async #open(apiKey: string): Promise<Established> {
-    const { config, clock, log } = this.#options;
-    const deadline = deadlineAfter(clock, config.apiTimeoutMs * 0.8, `connect to ${authority(config)}`, this.#closing.signal);
-    try {
-      const whole: { session: Established | null } = { session: null };
-      const events = {
-        onNotification: (method: string, params: unknown) => this.#options.onNotification(method, params),
-        onClosed: (reason: StorageError) => {
-          if (whole.session !== null) this.#lost(whole.session, reason);
-        },
-      };
-      const onLogin = (): void => {
-        this.#logins += 1;
-      };
-      const established = await establish({ config, apiKey, clock, log, events, onLogin }, deadline);
-      whole.session = established;
-      const { closedBecause } = established.connection;
-      if (closedBecause !== null) throw closedBecause;
-      return established;
-    } finally {
-      deadline.release();
-    }
-  }
-
-  #enter(established: Established): void {
+  /** `seamless`: the one before heard all events until now. */
+  #enter(established: Established, seamless: boolean): void {
     if (this.#closing.signal.aborted) {
       established.connection.abort(new StorageError('SHUTTING_DOWN', 'the connection to TrueNAS is closed'));
       return;
     }
     const { release, version, username } = established;
-    if (this.#current !== null) this.#retire(this.#current.connection);
+    const before = this.#current;
+    if (this.#stoodBefore) this.#options.vitals.reconnected(before === null ? this.#lostBecause : 'max-age');
+    this.#cancelRetry();
     this.#current = established;
+    if (before !== null) this.#retire(before.connection);
     this.#last = { release, version };
-    this.#readySince = this.#clock.monotonic();
+    this.#ready = { since: this.#clock.monotonic(), epoch: this.#clock.now() };
     this.#stoodBefore = true;
+    this.#failures = 0;
     this.#refusedKey = null;
+    this.#renewalError = null;
     this.#setState('ready', null);
-    this.#options.log.info('logged in to TrueNAS', { version, release, username });
-    this.#scheduleRenewal();
-    this.#options.onReconnected();
+    this.#options.log.info(before === null ? 'logged in to TrueNAS' : 'renewed the session with TrueNAS', { version, release, username });
+    this.#upkeep.start();
+    if (!seamless) this.#options.onReconnected();
   }
 
   #lost(established: Established, reason: StorageError): void {
     this.#retired.delete(established.connection);
     if (this.#current !== established) return;
-    this.#current = null;
-    this.#cancelRenewal();
+    this.#letGo(reason.code);
     this.#options.log.warn('the session with TrueNAS is lost', { code: reason.code, reason: reason.message });
     if (this.#stoodLong()) this.#delay.reset();
+    this.#options.gate.refusedLogin(reason, this.#clock.monotonic());
     this.#waitAndRetry(reason);
   }
 
-  #waitAndRetry(error: StorageError): void {
-    const wait = this.#delay.next(error);
+  #letGo(reason: string): void {
+    this.#current = null;
+    this.#lostAt = this.#clock.monotonic();
+    this.#lostBecause = reason;
+    this.#upkeep.stop();
+  }
+
+  #waitAndRetry(error: StorageError | null): void {
+    const limit = this.#options.gate.onLogins();
+    const held = limit === null ? 0 : limit.until - this.#clock.now();
+    const wait = Math.max(held, error === null ? 0 : this.#delay.next(error));
     this.#retryAt = this.#clock.monotonic() + wait;
-    this.#setState('waiting', error);
     this.#cancelRetry();
-    // An array that was never reached is asked when somebody wants something of it; a lost one at once, for its events.
-    this.#cancelRetry = this.#clock.after(wait, () => {
-      if (this.#state !== 'waiting' || this.#attempt !== null) return;
-      if (this.#stoodBefore) void this.#connect();
-      else this.#setState('idle', error);
-    });
+    this.#cancelRetry = this.#clock.after(wait, () => this.#retry());
+    this.#setState('waiting', error ?? (limit === null ? null : heldBack(limit, this.#what(), this.#clock.now())));
   }
 
-  #stoodLong(): boolean {
-    return this.#clock.monotonic() - this.#readySince > 60_000;
+  #retry(): void {
+    if (this.#state !== 'waiting' || this.#renewing) return;
+    const interest = this.#stoodBefore || this.#clock.monotonic() - this.#wantedAt < INTEREST_MS;
+    if (interest) this.#connect();
+    else this.#setState('idle', this.#error);
   }
 
-  #scheduleRenewal(): void {
-    this.#cancelRenewal();
-    this.#cancelRenewal = this.#clock.after(RENEWAL_CHECK_MS, () => {
-      if (this.#current === null) return;
-      this.#scheduleRenewal();
-      if (this.#clock.monotonic() - this.#readySince >= RENEW_AFTER_MS) void this.#renew();
-    });
-  }
-
-  /** The new session is logged in before the old one is let go; when that fails, the old one goes on until the next check. */
-  async #renew(): Promise<void> {
+  /** The new session is logged in before the old one is let go; when that fails, the old one goes on and it is tried later. */
+  async #renew(): Promise<boolean | number> {
+    const { gate, log, clock } = this.#options;
+    const limit = gate.onLogins('renew');
+    if (limit !== null) return limit.until - clock.now();
+    const ticket = gate.takeLogin('renew');
+    if (ticket === null) return false;
+    this.#renewing = true;
+    let keyHash: string | null = null;
     try {
-      this.#enter(await this.#open(await this.#readKey()));
-    } catch (error) {
-      this.#options.log.warn('the session with TrueNAS could not be renewed yet', { reason: asStorageError(error).message });
+      const { apiKey, hash } = await readKey(this.#options.apiKey);
+      // TrueNAS ends no session for its key; a key that it refused once is not shown to it again (law 9).
+      if (hash === this.#refusedKey) return false;
+      keyHash = hash;
+      const fresh = await this.#attempts.open(apiKey, ticket);
+      this.#enter(fresh, await this.#heardAll());
+      return true;
+    } catch (thrown) {
+      const error = asStorageError(thrown);
+      if (this.#closing.signal.aborted) return false;
+      if (isFinal(error)) this.#refusedKey = keyHash;
+      this.#renewalError = error;
+      log.warn('the session with TrueNAS could not be renewed yet', { code: error.code, reason: error.message });
+      return false;
+    } finally {
+      ticket.end(null);
+      this.#renewing = false;
+      if (this.#retryAt <= this.#clock.monotonic()) this.#retry();
     }
+  }
+
+  /** Whether the session that is replaced hears all events until now: they come in order, before the answer to a later call. */
+  async #heardAll(): Promise<boolean> {
+    const old = this.#current;
+    return old !== null && (await prove(old, this.#clock, PROOF_MS, this.#closing.signal)) === 'proven' && this.#current === old;
+  }
+
+  async #prove(): Promise<void> {
+    const session = this.#current;
+    if (session === null) return;
+    const { apiTimeoutMs } = this.#options.config;
+    const proof = await prove(session, this.#clock, apiTimeoutMs, this.#closing.signal);
+    if (proof === 'expired') this.expired(session);
+    if (proof !== 'silent' || this.#current !== session) return;
+    this.#letGo('ARRAY_UNREACHABLE');
+    this.#retire(session.connection);
+    const silent = `TrueNAS left the question for its version unanswered for ${formatDuration(apiTimeoutMs)}`;
+    this.#waitAndRetry(new StorageError('ARRAY_UNREACHABLE', silent, { causes: ['the middleware of TrueNAS hangs'] }));
   }
 
   #retire(connection: Connection): void {
@@ -259,44 +325,65 @@ export class Session {
     const code = this.#error?.code;
     if (code !== 'AUTH_FAILED' && code !== 'SECRET_MISSING') return false;
     try {
-      return apiKeyHash(await this.#readKey()) !== this.#refusedKey;
+      return (await readKey(this.#options.apiKey)).hash !== this.#refusedKey;
     } catch {
       return false;
     }
   }
 
-  async #until(what: Promise<unknown>, deadline: Deadline): Promise<void> {
-    let onAbort = (): void => undefined;
-    const aborted = new Promise<never>((_resolve, reject) => {
-      onAbort = () => {
-        const where = `not connected to ${authority(this.#options.config)} in time`;
-        const known = this.#error === null ? '' : `; last failure: ${this.#error.message}`;
-        reject(new NotSentError('ARRAY_UNREACHABLE', `${where}${known}`, { cause: deadline.signal.reason }));
-      };
-      deadline.signal.addEventListener('abort', onAbort, { once: true });
-      if (deadline.signal.aborted) onAbort();
+  #stoodLong(): boolean {
+    return this.#clock.monotonic() - this.#ready.since > 60_000;
+  }
+
+  /** Attempts failed, and it is no short loss. */
+  #isDown(): boolean {
+    if (this.#failures === 0) return false;
+    return !this.#stoodBefore || this.#clock.monotonic() - this.#lostAt > RIDE_OUT_MS;
+  }
+
+  /** True for a caller who has no time for the next attempt, or has seen one fail. */
+  #noNews(deadline: Deadline, sawFailure: boolean): boolean {
+    const wait = this.#state === 'waiting' ? this.#retryAt - this.#clock.monotonic() : 0;
+    return sawFailure || deadline.remaining() < NEWS.patient || wait > NEWS.soon;
+  }
+
+  /** What holds the next login back, while no attempt is under way. */
+  #loginLimit(): Limit | null {
+    return this.#state === 'waiting' ? this.#options.gate.onLogins() : null;
+  }
+
+  async #untilChange(deadline: Deadline, came: number): Promise<void> {
+    const down = this.#isDown() && this.#loginLimit() === null;
+    const bounded = deadlineAfter(this.#clock, down ? NEWS.patient : deadline.remaining(), `connecting to ${this.#at}`, deadline.signal);
+    const changed = await this.#changes.next(bounded.signal);
+    bounded.release();
+    if (changed) return;
+    if (!deadline.signal.aborted) throw this.#failure();
+    const waited = formatDuration(this.#clock.monotonic() - came);
+    const { steps } = this.#attempts;
+    const where = steps.length === 0 ? '' : `, still at ${steps.join(', ')}`;
+    const known = this.#error === null ? '' : `; last failure: ${this.#error.message}`;
+    throw new NotSentError('ARRAY_UNREACHABLE', `not connected to ${this.#at} within ${waited}${where}${known}`, {
+      state: 'nothing was changed',
+      cause: deadline.signal.reason,
     });
-    try {
-      await Promise.race([what.catch(() => undefined), aborted]);
-      if (deadline.signal.aborted) await aborted;
-    } finally {
-      deadline.signal.removeEventListener('abort', onAbort);
-    }
+  }
+
+  #what(): string {
+    return `not logged in to ${this.#at}`;
   }
 
   /** Why there is no session, as a call that was not sent. */
-  #isReady(): boolean {
-    return this.#current !== null;
-  }
-
   #failure(): NotSentError {
-    const error = this.#error ?? new StorageError('ARRAY_UNREACHABLE', `not connected to ${authority(this.#options.config)}`);
-    return new NotSentError(error.code, error.message, { causes: error.causes, hints: error.hints, facts: error.facts, cause: error });
+    const error = this.#error ?? new StorageError('ARRAY_UNREACHABLE', `not connected to ${this.#at}`);
+    const { causes, hints, facts } = error;
+    return new NotSentError(error.code, error.message, { causes, hints, facts, state: 'nothing was changed', cause: error });
   }
 
   #setState(state: State, error: StorageError | null): void {
     if (this.#state !== state) this.#since = this.#clock.now();
     this.#state = state;
     this.#error = error;
+    this.#changes.tell();
   }
 }

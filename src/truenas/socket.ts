@@ -1,14 +1,22 @@
 import type { IncomingMessage } from 'node:http';
+import type { Socket } from 'node:net';
 import { WebSocket } from 'ws';
+import { beginStep } from '../core/deadline.ts';
 import { StorageError } from '../core/errors.ts';
-import type { Deadline } from '../core/ports.ts';
+import type { Clock, Deadline } from '../core/ports.ts';
+import { httpLimited, isHttpLimit, retryAfterMs, speaksOfLimit } from './rate-limits.ts';
 import { authority, connectApi, connectionError, type Endpoint, unreachable } from './tls.ts';
 
 /** Answers of TrueNAS have no limit of their own (truenas-api 2); thousands of zvols are megabytes. Bounded all the same (F-045). */
 const MAX_FRAME = 128 * 1024 * 1024;
 
+/** Close codes of RFC 6455 and its registry. */
+const POLICY_VIOLATION = 1008;
+const TRY_AGAIN_LATER = 1013;
+
 export interface SocketListener {
-  onText(text: string): void;
+  /** `bytes`: size of the message on the wire, without TLS. */
+  onText(text: string, bytes: number): void;
   /** Anything at all came from the peer, pongs too. */
   onAlive(): void;
   /** Called once, when the socket is of no use any more. */
@@ -17,6 +25,8 @@ export interface SocketListener {
 
 /** A WebSocket that is open: frames in, frames out, nothing about calls. */
 export interface ApiSocket {
+  /** Bytes that came so far: a large answer on a slow way is a sign of life before it is complete. */
+  received(): number;
   /** Hands one text frame over; false when the socket is not open: then nothing was sent. */
   send(text: string): boolean;
   /** A ping frame; its answer is reported by `onAlive`. */
@@ -28,12 +38,20 @@ export interface ApiSocket {
 }
 
 /**
- * Opens `wss://host:port<path>`, or `ws://` on loopback. Errors: those of connectTls; ARRAY_PROTOCOL when the upgrade is refused.
+ * Opens `wss://host:port<path>`, or `ws://` on loopback. Errors: those of connectTls; ARRAY_PROTOCOL or RATE_LIMITED when the
+ * upgrade is refused.
  * The listener hears nothing before the returned promise is resolved.
  */
-export async function openSocket(endpoint: Endpoint, path: string, listener: SocketListener, deadline: Deadline): Promise<ApiSocket> {
+export async function openSocket(
+  endpoint: Endpoint,
+  path: string,
+  listener: SocketListener,
+  clock: Clock,
+  deadline: Deadline,
+): Promise<ApiSocket> {
   const connection = await connectApi(endpoint, deadline);
   const at = authority(endpoint);
+  const step = beginStep(deadline, `the WebSocket upgrade of ${at}${path}`);
   const socket = new WebSocket(`${endpoint.apiScheme}://${at}${path}`, {
     createConnection: () => connection,
     perMessageDeflate: false,
@@ -44,12 +62,12 @@ export async function openSocket(endpoint: Endpoint, path: string, listener: Soc
     let open = false;
     let failure: StorageError | null = null;
     const abort = (): void => {
-      failure = unreachable(endpoint, `${at} did not answer the WebSocket handshake in time`, deadline.signal.reason);
+      failure = unreachable(endpoint, step.ranOut(), deadline.signal.reason);
       socket.terminate();
     };
     deadline.signal.addEventListener('abort', abort, { once: true });
     socket.on('unexpected-response', (request, response: IncomingMessage) => {
-      failure = upgradeRefused(at, path, response.statusCode ?? 0);
+      failure = upgradeRefused(at, path, response, clock.now());
       request.destroy();
       socket.terminate();
     });
@@ -57,6 +75,7 @@ export async function openSocket(endpoint: Endpoint, path: string, listener: Soc
       failure ??= connectionError(endpoint, error);
     });
     socket.on('close', (code, reason) => {
+      step.end();
       deadline.signal.removeEventListener('abort', abort);
       const why = failure ?? closed(endpoint, code, reason.toString('utf8'));
       if (open) listener.onClose(why);
@@ -65,21 +84,24 @@ export async function openSocket(endpoint: Endpoint, path: string, listener: Soc
     socket.on('message', (data, isBinary) => {
       listener.onAlive();
       // ws gives a Buffer for text too; TrueNAS sends text frames only (truenas-api 2).
-      listener.onText(isBinary || !Buffer.isBuffer(data) ? '' : data.toString('utf8'));
+      if (isBinary || !Buffer.isBuffer(data)) listener.onText('', 0);
+      else listener.onText(data.toString('utf8'), data.length);
     });
     socket.on('ping', () => listener.onAlive());
     socket.on('pong', () => listener.onAlive());
     socket.on('open', () => {
       open = true;
+      step.end();
       deadline.signal.removeEventListener('abort', abort);
-      resolve(facade(socket));
+      resolve(facade(socket, connection));
     });
   });
 }
 
-function facade(socket: WebSocket): ApiSocket {
+function facade(socket: WebSocket, connection: Socket): ApiSocket {
   const ignore = (): undefined => undefined;
   return {
+    received: () => connection.bytesRead,
     send: (text) => {
       if (socket.readyState !== WebSocket.OPEN) return false;
       // Errors of writing end the connection, which is reported by 'close'.
@@ -94,7 +116,12 @@ function facade(socket: WebSocket): ApiSocket {
   };
 }
 
-function upgradeRefused(at: string, path: string, status: number): StorageError {
+/** The body is not waited for: the status, or its phrase, says it. `now`: ms since the epoch. */
+function upgradeRefused(at: string, path: string, response: IncomingMessage, now: number): StorageError {
+  const status = response.statusCode ?? 0;
+  if (isHttpLimit(status, response.statusMessage ?? '')) {
+    return httpLimited(at, `the WebSocket ${path}`, status, retryAfterMs(response.headers['retry-after'], now));
+  }
   return new StorageError('ARRAY_PROTOCOL', `${at} refused the WebSocket ${path} with HTTP status ${status}`, {
     causes:
       status === 502 || status === 503 || status === 504
@@ -107,9 +134,14 @@ function upgradeRefused(at: string, path: string, status: number): StorageError 
 function closed(endpoint: Endpoint, code: number, reason: string): StorageError {
   const at = authority(endpoint);
   const text = reason === '' ? '' : `: ${reason.slice(0, 200)}`;
-  if (code === 1008) {
+  if (code === POLICY_VIOLATION && !speaksOfLimit(reason)) {
     return new StorageError('NOT_AUTHORIZED', `${at} does not let this node in${text}`, {
       hints: ['TrueNAS: System > Advanced Settings > Allowed IP Addresses'],
+      facts: { code },
+    });
+  }
+  if (code === TRY_AGAIN_LATER || speaksOfLimit(reason)) {
+    return new StorageError('RATE_LIMITED', `${at} closed the connection for having too much to do (code ${code})${text}`, {
       facts: { code },
     });
   }

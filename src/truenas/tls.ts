@@ -2,6 +2,7 @@ import { lookup as dnsLookup } from 'node:dns';
 import { readFile } from 'node:fs/promises';
 import { connect as connectTcp, isIP, type LookupFunction, type Socket } from 'node:net';
 import { type ConnectionOptions, connect, rootCertificates, type TLSSocket } from 'node:tls';
+import { beginStep } from '../core/deadline.ts';
 import { isLoopback } from '../core/loopback.ts';
 import { StorageError } from '../core/errors.ts';
 import type { Deadline } from '../core/ports.ts';
@@ -46,8 +47,10 @@ async function connectLoopback(endpoint: Endpoint, deadline: Deadline): Promise<
   if (deadline.signal.aborted) throw unreachable(endpoint, `no connection to ${at} in time`, deadline.signal.reason);
   const options = { host: bareHost(endpoint.apiHost), port: endpoint.apiPort, autoSelectFamily: true };
   const socket = connectTcp(endpoint.preferIpv4 ? { ...options, lookup: ipv4First } : options);
+  const step = beginStep(deadline, `the TCP connection to ${at}`);
   return new Promise((resolve, reject) => {
     const settle = (): void => {
+      step.end();
       deadline.signal.removeEventListener('abort', onAbort);
       socket.removeAllListeners('error');
       socket.on('error', () => undefined);
@@ -57,7 +60,7 @@ async function connectLoopback(endpoint: Endpoint, deadline: Deadline): Promise<
       socket.destroy();
       reject(error);
     };
-    const onAbort = (): void => fail(unreachable(endpoint, `no connection to ${at} in time`, deadline.signal.reason));
+    const onAbort = (): void => fail(unreachable(endpoint, step.ranOut(), deadline.signal.reason));
     deadline.signal.addEventListener('abort', onAbort, { once: true });
     socket.once('error', (error: Error) => fail(connectionError(endpoint, error)));
     socket.once('connect', () => {
@@ -97,7 +100,13 @@ export async function connectTls(endpoint: Endpoint, deadline: Deadline): Promis
       ...(endpoint.preferIpv4 ? { lookup: ipv4First } : {}),
     };
     const socket = connect(options);
+    const at = authority(endpoint);
+    const step = beginStep(deadline, isIP(host) === 0 ? `resolving the name ${host}` : `the TCP connection to ${at}`);
+    // Told once for each address of the name; the first one is what is connected to.
+    socket.once('lookup', () => step.next(`the TCP connection to ${at}`));
+    socket.once('connect', () => step.next(`the TLS handshake with ${at}`));
     const settle = (): void => {
+      step.end();
       deadline.signal.removeEventListener('abort', onAbort);
       socket.removeAllListeners('error');
       socket.removeAllListeners('close');
@@ -110,10 +119,10 @@ export async function connectTls(endpoint: Endpoint, deadline: Deadline): Promis
       socket.destroy();
       reject(error);
     };
-    const onAbort = (): void => fail(unreachable(endpoint, `no TLS connection to ${authority(endpoint)} in time`, deadline.signal.reason));
+    const onAbort = (): void => fail(unreachable(endpoint, step.ranOut(), deadline.signal.reason));
     deadline.signal.addEventListener('abort', onAbort, { once: true });
     socket.once('error', (error: Error) => fail(connectionError(endpoint, error)));
-    socket.once('close', () => fail(unreachable(endpoint, `${authority(endpoint)} closed the connection during the TLS handshake`)));
+    socket.once('close', () => fail(unreachable(endpoint, `${at} closed the connection during the TLS handshake`)));
     socket.once('secureConnect', () => {
       const distrust = judge(endpoint, socket);
       if (distrust !== null) {
@@ -179,6 +188,7 @@ function judge(endpoint: Endpoint, socket: TLSSocket): StorageError | null {
 export function unreachable(endpoint: Endpoint, message: string, cause?: unknown): StorageError {
   return new StorageError('ARRAY_UNREACHABLE', `${message} (settings api_host and api_port)`, {
     facts: { host: endpoint.apiHost, port: endpoint.apiPort },
+    state: 'nothing was changed',
     ...(cause === undefined ? {} : { cause }),
   });
 }

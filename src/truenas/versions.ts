@@ -2,8 +2,10 @@ import { request as plainRequest } from 'node:http';
 import { request as tlsRequest } from 'node:https';
 import { z } from 'zod';
 import { RELEASES, type Release } from '../core/array-port.ts';
+import { beginStep } from '../core/deadline.ts';
 import { StorageError } from '../core/errors.ts';
 import type { Deadline } from '../core/ports.ts';
+import { httpLimited, isHttpLimit, retryAfterMs } from './rate-limits.ts';
 import { authority, connectApi, connectionError, type Endpoint, unreachable } from './tls.ts';
 
 const MAX_BODY = 64 * 1024;
@@ -17,10 +19,12 @@ export interface ApiChoice {
   readonly newer: boolean;
 }
 
-/** Asks `GET /api/versions` (truenas-api 1), with the TLS rules of the session itself. Errors: as connectTls; ARRAY_PROTOCOL, RELEASE_UNSUPPORTED. */
-export async function discoverApi(endpoint: Endpoint, deadline: Deadline): Promise<ApiChoice> {
-  const { status, body } = await get(endpoint, '/api/versions', deadline);
+/** Asks `GET /api/versions` (truenas-api 1), with the TLS rules of the session itself. `now`: ms since the epoch.
+ * Errors: as connectTls; ARRAY_PROTOCOL, RATE_LIMITED, RELEASE_UNSUPPORTED. */
+export async function discoverApi(endpoint: Endpoint, now: number, deadline: Deadline): Promise<ApiChoice> {
+  const { status, body, retryAfter } = await get(endpoint, '/api/versions', deadline);
   const at = authority(endpoint);
+  if (isHttpLimit(status, body)) throw httpLimited(at, 'GET /api/versions', status, retryAfterMs(retryAfter, now));
   if (status === 404) {
     throw new StorageError('RELEASE_UNSUPPORTED', `${at} has no /api/versions: it is no TrueNAS of release 25.04 or newer`, {
       causes: ['TrueNAS is older than 25.04', 'the port belongs to another service'],
@@ -97,17 +101,25 @@ function isNewerThan(version: Version, release: Release): boolean {
   return version.parts[0] > major || (version.parts[0] === major && version.parts[1] > minor);
 }
 
-async function get(endpoint: Endpoint, path: string, deadline: Deadline): Promise<{ status: number; body: string }> {
+interface HttpAnswer {
+  readonly status: number;
+  readonly body: string;
+  readonly retryAfter: string | undefined;
+}
+
+async function get(endpoint: Endpoint, path: string, deadline: Deadline): Promise<HttpAnswer> {
   const connection = await connectApi(endpoint, deadline);
   const request = endpoint.apiScheme === 'wss' ? tlsRequest : plainRequest;
   const at = authority(endpoint);
+  const step = beginStep(deadline, `the answer of ${at} to GET ${path}`);
   return new Promise((resolve, reject) => {
     const fail = (error: StorageError): void => {
+      step.end();
       deadline.signal.removeEventListener('abort', abort);
       connection.destroy();
       reject(error);
     };
-    const abort = (): void => fail(unreachable(endpoint, `${at} did not answer GET ${path} in time`, deadline.signal.reason));
+    const abort = (): void => fail(unreachable(endpoint, step.ranOut(), deadline.signal.reason));
     deadline.signal.addEventListener('abort', abort, { once: true });
     const ask = request(
       { method: 'GET', path, headers: { host: at, accept: 'application/json', connection: 'close' }, createConnection: () => connection },
@@ -122,9 +134,14 @@ async function get(endpoint: Endpoint, path: string, deadline: Deadline): Promis
         });
         response.on('error', (error) => fail(connectionError(endpoint, error)));
         response.on('end', () => {
+          step.end();
           deadline.signal.removeEventListener('abort', abort);
           connection.destroy();
-          resolve({ status: response.statusCode ?? 0, body: Buffer.concat(chunks).toString('utf8') });
+          resolve({
+            status: response.statusCode ?? 0,
+            body: Buffer.concat(chunks).toString('utf8'),
+            retryAfter: response.headers['retry-after'],
+          });
         });
       },
     );

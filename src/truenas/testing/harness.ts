@@ -35,6 +35,11 @@ export function config(port: number, over: Partial<ArrayConfig> = {}): ArrayConf
   };
 }
 
+/** Turns of the event loop in which what is on its way over loopback arrives, and its answer too. */
+async function turns(): Promise<void> {
+  for (let turn = 0; turn < 40; turn++) await new Promise((resolve) => setImmediate(resolve));
+}
+
 export interface Bench {
   readonly server: ScriptedServer;
   readonly clock: FakeClock;
@@ -43,6 +48,8 @@ export interface Bench {
   key: string;
   port: number;
   readonly deadline: (ms?: number) => Deadline;
+  /** Moves the clock on in steps of a second, with time for pings and answers between them. */
+  readonly elapse: (ms: number) => Promise<void>;
   readonly close: () => Promise<void>;
 }
 
@@ -68,6 +75,12 @@ export async function bench(over: Partial<ArrayConfig> = {}): Promise<Bench> {
     key: API_KEY,
     port,
     deadline: (ms = 60_000) => deadlineAfter(clock, ms, 'test'),
+    elapse: async (ms) => {
+      for (let left = ms; left > 0; left -= 1000) {
+        clock.advance(Math.min(left, 1000));
+        await turns();
+      }
+    },
     close: async () => {
       await array.close();
       await server.close();

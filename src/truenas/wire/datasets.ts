@@ -249,7 +249,6 @@ export function zvolCreate(zvol: CreateZvol): RequestFor<Zvol> {
   return () =>
     change('pool.dataset.create', [payload], `create zvol ${zvol.id}`, zvolRow, {
       subject: 'zvol',
-      slow: true,
       roles: ['DATASET_WRITE'],
     });
 }
@@ -259,7 +258,6 @@ export function zvolResize(id: string, volsize: number, forceSize: boolean): Req
   return () =>
     change('pool.dataset.update', [id, { volsize, force_size: forceSize }], `resize zvol ${id} to ${volsize} bytes`, z.unknown(), {
       subject: 'zvol',
-      slow: true,
       roles: ['DATASET_WRITE'],
     });
 }
@@ -269,7 +267,6 @@ export function zvolDelete(id: string): RequestFor<unknown> {
   return () =>
     change('pool.dataset.delete', [id, { recursive: false, force: false }], `delete zvol ${id}`, z.unknown(), {
       subject: 'zvol',
-      slow: true,
       roles: ['DATASET_DELETE'],
     });
 }

@@ -133,7 +133,6 @@ export function extentCreate(extent: CreateExtent): RequestFor<Extent> {
   return () =>
     change('iscsi.extent.create', [payload], `create extent ${extent.name}`, extentRow, {
       subject: 'extent',
-      slow: true,
       roles: ['SHARING_ISCSI_EXTENT_WRITE'],
     });
 }
@@ -143,7 +142,6 @@ export function extentDelete(id: number): RequestFor<unknown> {
   return () =>
     change('iscsi.extent.delete', [id, false, true], `delete extent ${id}`, z.unknown(), {
       subject: 'extent',
-      slow: true,
       roles: ['SHARING_ISCSI_EXTENT_WRITE'],
     });
 }
@@ -154,7 +152,6 @@ export function mappingCreate(target: number, extent: number, lun: number | null
   return () =>
     change('iscsi.targetextent.create', [{ target, extent, lunid: lun }], what, mappingRow, {
       subject: 'mapping',
-      slow: true,
       roles: ['SHARING_ISCSI_TARGETEXTENT_WRITE'],
     });
 }
@@ -164,7 +161,6 @@ export function mappingDelete(id: number): RequestFor<unknown> {
   return () =>
     change('iscsi.targetextent.delete', [id, true], `delete mapping ${id}`, z.unknown(), {
       subject: 'mapping',
-      slow: true,
       roles: ['SHARING_ISCSI_TARGETEXTENT_WRITE'],
     });
 }

@@ -33,7 +33,6 @@ export function namespaceQuery(): RequestFor<readonly Namespace[]> {
 export function namespaceDelete(id: number): RequestFor<unknown> {
   return () =>
     change('nvmet.namespace.delete', [id, { remove: false }], `delete namespace ${id}`, z.unknown(), {
-      slow: true,
       roles: ['SHARING_NVME_TARGET_WRITE'],
     });
 }

@@ -10,8 +10,6 @@ export interface ApiRequest<T> {
   readonly params: readonly unknown[];
   /** `read`: may be repeated. `change`: sent at most once (law 2, F-056). */
   readonly effect: 'read' | 'change';
-  /** Documented to take seconds to minutes (truenas-api 5): may run longer than `api_timeout`. */
-  readonly slow: boolean;
   /** The method is a job: its answer is a job id unless the connection was told otherwise (truenas-api 5). */
   readonly job: boolean;
   readonly subject: Subject;
@@ -24,7 +22,6 @@ export interface ApiRequest<T> {
 
 interface RequestOptions {
   readonly subject?: Subject;
-  readonly slow?: boolean;
   readonly job?: boolean;
   readonly roles?: readonly string[];
 }
@@ -37,7 +34,7 @@ export function read<T>(
   answer: z.ZodType<T>,
   options: RequestOptions = {},
 ): ApiRequest<T> {
-  return { method, params, effect: 'read', slow: false, job: false, subject: 'other', roles: [], ...options, what, answer };
+  return { method, params, effect: 'read', job: false, subject: 'other', roles: [], ...options, what, answer };
 }
 
 /** Describes a call that changes something on the array. */
@@ -48,7 +45,7 @@ export function change<T>(
   answer: z.ZodType<T>,
   options: RequestOptions = {},
 ): ApiRequest<T> {
-  return { method, params, effect: 'change', slow: false, job: false, subject: 'other', roles: [], ...options, what, answer };
+  return { method, params, effect: 'change', job: false, subject: 'other', roles: [], ...options, what, answer };
 }
 
 /** A request that looks different per release; built when the session, and with it the release, is known. */

@@ -78,7 +78,7 @@ export function snapshotCreate(dataset: string, name: string): RequestFor<Snapsh
       [{ dataset, name, recursive: false, vmware_sync: false, properties: {} }],
       `create snapshot ${dataset}@${name}`,
       snapshotRow,
-      { subject: 'snapshot', slow: true, roles: ['SNAPSHOT_WRITE'] },
+      { subject: 'snapshot', roles: ['SNAPSHOT_WRITE'] },
     );
 }
 
@@ -87,7 +87,6 @@ export function snapshotDelete(id: string): RequestFor<unknown> {
   return (release) =>
     change(`${snapshotNamespace(release)}.delete`, [id, { defer: false, recursive: false }], `delete snapshot ${id}`, z.unknown(), {
       subject: 'snapshot',
-      slow: true,
       roles: ['SNAPSHOT_DELETE'],
     });
 }
@@ -98,7 +97,6 @@ export function snapshotRollback(id: string): RequestFor<unknown> {
   return (release) =>
     change(`${snapshotNamespace(release)}.rollback`, [id, options], `roll back to ${id}`, z.unknown(), {
       subject: 'snapshot',
-      slow: true,
       roles: release === '25.04' ? ['FULL_ADMIN'] : ['SNAPSHOT_WRITE', 'POOL_WRITE'],
     });
 }

@@ -1,0 +1,93 @@
+import type { Clock } from '../core/ports.ts';
+
+/** ms of silence after which a ping is sent: while calls wait for their answers, and while there is nothing to hear. */
+const SILENCE = { waiting: 3_000, idle: 12_000 };
+/** ms for the answer to a ping. TCP repeats a lost packet several times within it. */
+const PONG_MS = 4_000;
+
+export interface HeartbeatOptions {
+  readonly clock: Clock;
+  /** Sends a ping frame. */
+  ping(): void;
+  /** Bytes that came so far. */
+  received(): number;
+  /** True while calls wait for an answer. */
+  waiting(): boolean;
+  /** Called once: the peer gave no sign of life for so many ms. */
+  onDead(silentMs: number): void;
+}
+
+/**
+ * Notices a peer that has gone without a word: within 7 s while calls wait, within 16 s otherwise. Idle connections are kept
+ * open by the same pings: nginx of 25.x cuts one on which the server says nothing for 60 s (truenas-api 1).
+ * Any byte is a sign of life, so a long answer on a slow way is none of death.
+ */
+export class Heartbeat {
+  readonly #options: HeartbeatOptions;
+  #heardAt: number;
+  #bytes = 0;
+  #pinged = false;
+  #waitingSince: number | null = null;
+  #stopped = false;
+  #cancel: () => void = () => undefined;
+
+  constructor(options: HeartbeatOptions) {
+    this.#options = options;
+    this.#heardAt = options.clock.monotonic();
+  }
+
+  start(): void {
+    this.alive();
+    this.#arm(SILENCE.idle);
+  }
+
+  stop(): void {
+    this.#stopped = true;
+    this.#cancel();
+  }
+
+  /** Something came from the peer. */
+  alive(): void {
+    this.#heardAt = this.#options.clock.monotonic();
+  }
+
+  /** A call was sent: silence means more from now on. */
+  expect(): void {
+    if (this.#waitingSince !== null || this.#stopped) return;
+    this.#waitingSince = this.#options.clock.monotonic();
+    if (!this.#pinged) this.#arm(SILENCE.waiting);
+  }
+
+  #arm(ms: number): void {
+    this.#cancel();
+    if (!this.#stopped) this.#cancel = this.#options.clock.after(ms, () => this.#look());
+  }
+
+  #look(): void {
+    const { clock, received, waiting } = this.#options;
+    const bytes = received();
+    const pinged = this.#pinged;
+    if (bytes !== this.#bytes) this.alive();
+    this.#bytes = bytes;
+    if (!waiting()) this.#waitingSince = null;
+    const silent = clock.monotonic() - this.#heardAt;
+    if (pinged && silent >= PONG_MS) {
+      this.stop();
+      this.#options.onDead(silent);
+      return;
+    }
+    this.#pinged = false;
+    const left = this.#patience() - (clock.monotonic() - Math.max(this.#heardAt, this.#waitingSince ?? 0));
+    if (left > 0) {
+      this.#arm(left);
+      return;
+    }
+    this.#pinged = true;
+    this.#options.ping();
+    this.#arm(PONG_MS);
+  }
+
+  #patience(): number {
+    return this.#waitingSince === null ? SILENCE.idle : SILENCE.waiting;
+  }
+}
