@@ -209,7 +209,7 @@ export const ERROR_CATALOGUE = {
       'TrueNAS has seen 100 addresses since its start and takes no new one (its middleware forgets none)',
     ],
     [
-      'wait: the daemon logs in by itself as soon as the window is over (pve-truenas health shows the seconds)',
+      'pve-truenas health: shows how long the daemon waits yet; it logs in by itself',
       'TrueNAS: System > Audit: look who logs in so often',
       'if it lasts for more than some minutes: restart the middleware of TrueNAS (systemctl restart middlewared in its shell)',
     ],
@@ -218,7 +218,10 @@ export const ERROR_CATALOGUE = {
     'unavailable',
     'TrueNAS, or a proxy before it, takes no more requests for now',
     ['a proxy or firewall before TrueNAS limits requests (HTTP 429)', 'other clients ask TrueNAS too often'],
-    ['wait: the daemon goes on by itself (pve-truenas health shows the seconds)', 'let api_host name TrueNAS itself instead of a proxy'],
+    [
+      'pve-truenas health: shows how long the daemon waits yet; it goes on by itself',
+      'let api_host name TrueNAS itself instead of a proxy',
+    ],
   ),
   TOO_MANY_CALLS: entry(
     'unavailable',

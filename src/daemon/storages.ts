@@ -16,7 +16,9 @@ import { probePortal } from '../host/portal-probe.ts';
 import { Inventory } from '../inventory/inventory.ts';
 import type { StorageParam } from '../protocol/envelope.ts';
 import { createArray, type TrueNasArray } from '../truenas/array.ts';
-import { arrayKey } from '../truenas/array-key.ts';
+import { ArrayGate } from '../truenas/array-gate.ts';
+import { arrayKey, TUNING } from '../truenas/array-key.ts';
+import { authority } from '../truenas/tls.ts';
 import type { StorageContext } from '../volumes/context.ts';
 import { LunAllocator } from '../volumes/lun-allocator.ts';
 import type { LunRestFile } from './lun-rest-file.ts';
@@ -51,6 +53,7 @@ interface ArrayEntry {
 export class Storages {
   readonly #options: StoragesOptions;
   readonly #arrays = new Map<string, ArrayEntry>();
+  readonly #gates = new Map<string, ArrayGate>();
   readonly #keyOfStorage = new Map<string, string>();
   /** What each storage was when it was last asked for. */
   readonly #known = new Map<string, StorageContext>();
@@ -65,6 +68,7 @@ export class Storages {
   async resolve(param: StorageParam): Promise<StorageContext> {
     const { entry, context } = await this.#open(param);
     this.#use(param.id, entry);
+    this.#tune(param.id, context.config, entry);
     this.#known.set(param.id, context);
     return context;
   }
@@ -195,7 +199,8 @@ export class Storages {
     if (entry === undefined) {
       const { clock, log, lunRests, meter } = this.#options;
       const arrayLog = log.child({ array: `${config.apiHost}:${config.apiPort}` });
-      const array = createArray({ config, apiKey: () => Promise.resolve(apiKey), clock, log: arrayLog, meter });
+      const gate = this.#gateOf(config);
+      const array = createArray({ config, apiKey: () => Promise.resolve(apiKey), clock, log: arrayLog, meter, gate });
       const inventory = new Inventory(array, clock, arrayLog);
       const luns = new LunAllocator(clock, Math.random, lunRests.of(`${config.apiHost}:${config.apiPort}`));
       // Numbers that other nodes free rest, too.
@@ -204,6 +209,20 @@ export class Storages {
       this.#arrays.set(key, entry);
     }
     return entry;
+  }
+
+  /** Logins and limits are counted per array, whatever keys its storages use. */
+  #gateOf(config: StorageConfig): ArrayGate {
+    const at = authority(config).toLowerCase();
+    const gate = this.#gates.get(at) ?? new ArrayGate(this.#options.clock);
+    this.#gates.set(at, gate);
+    return gate;
+  }
+
+  /** Has the session take over what was changed in the storage's settings since its last call. */
+  #tune(id: string, config: StorageConfig, entry: ArrayEntry): void {
+    const before = this.#known.get(id)?.config;
+    if (before !== undefined && TUNING.some((name) => before[name] !== config[name])) entry.array.tune(config);
   }
 
   /** Remembers which array a storage uses; one whose last storage moved on (new host, rotated key) is closed. */

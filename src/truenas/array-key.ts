@@ -18,6 +18,10 @@ export type ArrayConfig = Pick<
   | 'connectionMaxAgeMs'
 >;
 
+/** Settings that a session takes over while it stands. */
+export const TUNING = ['apiTimeoutMs', 'apiRetryMax', 'apiRetryDelayMs', 'connectionMaxAgeMs'] as const;
+export type Tuning = Pick<ArrayConfig, (typeof TUNING)[number]>;
+
 /** SHA-256 of an API key in hex: tells keys apart without keeping them. */
 export function apiKeyHash(apiKey: string): string {
   return createHash('sha256').update(apiKey.trim()).digest('hex');
@@ -26,7 +30,7 @@ export function apiKeyHash(apiKey: string): string {
 /**
  * Storages with the same key share one connection. Everything that decides whom we talk to and how safely is part of it:
  * host, port, scheme, TLS settings, address family, user and credential (F-052). `keyHash` is that of `apiKeyHash`.
- * Timeouts and retries are not: the first storage's are used.
+ * Timeouts, retries and the age are not (`Tuning`): those that were set last count.
  */
 export function arrayKey(config: ArrayConfig, keyHash: string): string {
   return JSON.stringify([

@@ -4,7 +4,7 @@ import { RefusedError } from '../core/errors.ts';
 import { type Meter, NO_METER } from '../core/metrics.ts';
 import type { Clock, Deadline, Log } from '../core/ports.ts';
 import { ArrayGate } from './array-gate.ts';
-import type { ArrayConfig } from './array-key.ts';
+import type { ArrayConfig, Tuning } from './array-key.ts';
 import { isDeviceNotThereYet } from './error-map.ts';
 import { toChange } from './events.ts';
 import { CallPolicy } from './policy.ts';
@@ -38,11 +38,14 @@ export interface ArrayOptions {
 export interface TrueNasArray extends ArrayPort {
   /** Settings or key were changed: a session that was refused tries again at the next call (design law 9). */
   credentialChanged(): void;
+  /** From now on these settings count. */
+  tune(settings: Tuning): void;
 }
 
 /** TrueNAS as `ArrayPort`, over one session that is opened by the first call. Nothing happens before it. */
 export function createArray(options: ArrayOptions): TrueNasArray {
-  const { config, apiKey, clock, log } = options;
+  const { apiKey, clock, log } = options;
+  const config = { ...options.config };
   const listeners = new Set<(change: ArrayChange) => void>();
   const tell = (change: ArrayChange): void => {
     for (const listener of [...listeners]) listener(change);
@@ -67,9 +70,7 @@ export function createArray(options: ArrayOptions): TrueNasArray {
     gate,
     vitals,
     clock,
-    timeoutMs: config.apiTimeoutMs,
-    retryMax: config.apiRetryMax,
-    retryDelayMs: config.apiRetryDelayMs,
+    tuning: config,
   });
   const run = <T>(build: RequestFor<T>, deadline: Deadline): Promise<T> => policy.run(build, deadline);
   const runVoid = async (build: RequestFor<unknown>, deadline: Deadline): Promise<void> => {
@@ -96,6 +97,10 @@ export function createArray(options: ArrayOptions): TrueNasArray {
       return Promise.resolve();
     },
     credentialChanged: () => session.credentialChanged(),
+    tune: ({ apiTimeoutMs, apiRetryMax, apiRetryDelayMs, connectionMaxAgeMs }) => {
+      Object.assign(config, { apiTimeoutMs, apiRetryMax, apiRetryDelayMs, connectionMaxAgeMs } satisfies Tuning);
+      session.tuned();
+    },
 
     ping: (deadline) => runVoid(() => systemVersion(), deadline),
     dataset: (id, deadline) => single(datasets.datasetQuery([id]), deadline),

@@ -31,7 +31,7 @@ export interface EstablishOptions {
   readonly vitals: Vitals;
   readonly events: ConnectionEvents;
   /** Told right before each call of the login is sent, so that they can be counted. */
-  onLoginCall(): void;
+  readonly onLoginCall: () => void;
 }
 
 /**

@@ -8,13 +8,13 @@ const PONG_MS = 4_000;
 export interface HeartbeatOptions {
   readonly clock: Clock;
   /** Sends a ping frame. */
-  ping(): void;
+  readonly ping: () => void;
   /** Bytes that came so far. */
-  received(): number;
+  readonly received: () => number;
   /** True while calls wait for an answer. */
-  waiting(): boolean;
+  readonly waiting: () => boolean;
   /** Called once: the peer gave no sign of life for so many ms. */
-  onDead(silentMs: number): void;
+  readonly onDead: (silentMs: number) => void;
 }
 
 /**

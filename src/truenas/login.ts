@@ -21,7 +21,7 @@ export interface LoginOptions {
   readonly release: Release;
   readonly deadline: Deadline;
   /** Told right before each call that TrueNAS counts. */
-  onCall(): void;
+  readonly onCall: () => void;
 }
 
 /**

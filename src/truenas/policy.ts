@@ -3,6 +3,7 @@ import { deadlineAfter } from '../core/deadline.ts';
 import { asStorageError, NotSentError, OutcomeUnknownError, StorageError } from '../core/errors.ts';
 import type { Clock, Deadline } from '../core/ports.ts';
 import { type ArrayGate, heldBack } from './array-gate.ts';
+import type { Tuning } from './array-key.ts';
 import { callOn } from './call.ts';
 import { callLimitMs } from './call-limits.ts';
 import { isNotAuthenticated } from './error-map.ts';
@@ -17,12 +18,8 @@ export interface PolicyOptions {
   readonly gate: ArrayGate;
   readonly vitals: Vitals;
   readonly clock: Clock;
-  /** ms for a call that call-limits.ts gives no more */
-  readonly timeoutMs: number;
-  /** How often a read is repeated, 0..10. */
-  readonly retryMax: number;
-  /** ms before the first repetition; doubles */
-  readonly retryDelayMs: number;
+  /** Read at each call: how long it may take (call-limits.ts gives some more), how often a read is repeated, after which delay. */
+  readonly tuning: Readonly<Tuning>;
 }
 
 /** ms before a call is made again that came while TrueNAS had too many of them to do. */
@@ -46,7 +43,7 @@ export class CallPolicy {
   async run<T>(build: RequestFor<T>, deadline: Deadline): Promise<T> {
     const { session, vitals, clock } = this.#options;
     let relogin = true;
-    const retries = new Retries(this.#options);
+    const retries = new Retries(this.#options.tuning);
     for (;;) {
       const established = await session.acquire(deadline);
       const request = build(established.release);
@@ -89,9 +86,9 @@ export class CallPolicy {
   }
 
   async #once<T>(established: Established, request: ApiRequest<T>, deadline: Deadline): Promise<T> {
-    const { clock, timeoutMs } = this.#options;
+    const { clock, tuning } = this.#options;
     const { connection, release } = established;
-    const limit = Math.min(deadline.remaining(), callLimitMs(request.method, timeoutMs));
+    const limit = Math.min(deadline.remaining(), callLimitMs(request.method, tuning.apiTimeoutMs));
     const bounded = deadlineAfter(clock, limit, request.what, deadline.signal);
     try {
       if (!request.job) return await callOn(connection, request, bounded);
@@ -113,13 +110,13 @@ export class CallPolicy {
 
 /** How often one call is made again, and after which pauses. */
 class Retries {
-  readonly #options: PolicyOptions;
+  readonly #tuning: Readonly<Tuning>;
   #tries = 0;
   #backoff: IBackoff<unknown> | null = null;
   #crowded: number = CROWDED.first;
 
-  constructor(options: PolicyOptions) {
-    this.#options = options;
+  constructor(tuning: Readonly<Tuning>) {
+    this.#tuning = tuning;
   }
 
   /** ms after which the call may be made again, or null when it may not. */
@@ -137,9 +134,9 @@ class Retries {
       return pause;
     }
     const again = error.code === 'CALL_NOT_SENT' || isLostRead(request, error);
-    if (!again || this.#tries >= this.#options.retryMax) return null;
+    if (!again || this.#tries >= this.#tuning.apiRetryMax) return null;
     this.#tries += 1;
-    this.#backoff = this.#backoff === null ? delays(this.#options.retryDelayMs).next() : this.#backoff.next(undefined);
+    this.#backoff = this.#backoff === null ? delays(this.#tuning.apiRetryDelayMs).next() : this.#backoff.next(undefined);
     return this.#backoff.duration;
   }
 }

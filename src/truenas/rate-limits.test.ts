@@ -9,7 +9,11 @@ import { wireError } from './wire/envelope.ts';
 function answer(errno: number, errname: string, text: string, extra: unknown = null): unknown {
   const formatted = `Traceback (most recent call last):\n  File "rate_limit/cache.py", line 1\nTooManyRequests: rate limit\n`;
   const reason = `[${errname}] ${text}`;
-  return { code: -32001, message: 'Method call error', data: { error: errno, errname, reason, trace: { class: 'CallError', formatted }, extra } };
+  return {
+    code: -32001,
+    message: 'Method call error',
+    data: { error: errno, errname, reason, trace: { class: 'CallError', formatted }, extra },
+  };
 }
 const kind = (method: string, wire: unknown): string | null => limitOf(method, wireError.parse(wire));
 
@@ -36,8 +40,16 @@ describe('limits of the array, by code first and by words second', () => {
     ['a busy dataset of that name', 'pool.dataset.delete', answer(16, 'EBUSY', "cannot destroy 'tank/rate limit': dataset is busy")],
     ['a missing one of that name', 'pool.dataset.query', answer(2, 'ENOENT', 'Dataset rate limit does not exist')],
     ['a path of that name', 'pool.dataset.create', answer(14, 'EFAULT', 'cannot create tank/rate-limit/vm-1: out of space')],
-    ['a traceback that speaks of it (F-004)', 'pool.dataset.query', answer(14, 'EFAULT', 'boom\nTraceback (most recent call last):\n rate limit')],
-    ['a validation error', 'iscsi.extent.create', { ...(answer(22, 'EINVAL', 'rate limit', [['x.name', 'rate limit', 22]]) as object), code: -32602 }],
+    [
+      'a traceback that speaks of it (F-004)',
+      'pool.dataset.query',
+      answer(14, 'EFAULT', 'boom\nTraceback (most recent call last):\n rate limit'),
+    ],
+    [
+      'a validation error',
+      'iscsi.extent.create',
+      { ...(answer(22, 'EINVAL', 'rate limit', [['x.name', 'rate limit', 22]]) as object), code: -32602 },
+    ],
     ['a missing role', 'pool.dataset.query', answer(13, 'EACCES', 'Not authorized: rate limit')],
     ['an expired session', 'pool.dataset.query', answer(207, 'ENOTAUTHENTICATED', 'Not authenticated')],
     ['a wrong argument of a login', 'auth.login_ex', answer(22, 'EINVAL', 'no')],

@@ -11,22 +11,23 @@ const NOT_LET_IN_MS = 60_000;
 
 /** How long to wait before the next attempt to connect, in ms: decorrelated jitter up to 8 s. What the array limits is array-gate.ts's. */
 export class ReconnectDelay {
-  readonly #factory: ExponentialBackoff<unknown>;
+  readonly #first: () => number;
   #backoff: IBackoff<unknown> | null = null;
 
-  /** `first`: ms of the first delay, as `api_retry_delay`. */
-  constructor(first: number) {
-    this.#factory = new ExponentialBackoff({
-      initialDelay: Math.min(first, LONGEST_MS),
-      maxDelay: LONGEST_MS,
-      generator: decorrelatedJitterGenerator,
-    });
+  /** `first`: ms of the first delay of a series, as `api_retry_delay`. */
+  constructor(first: () => number) {
+    this.#first = first;
   }
 
   next(error: StorageError): number {
-    this.#backoff = this.#backoff === null ? this.#factory.next() : this.#backoff.next(undefined);
+    this.#backoff = this.#backoff === null ? this.#series() : this.#backoff.next(undefined);
     if (error.code === 'NOT_AUTHORIZED') return NOT_LET_IN_MS;
     return HOPELESS.includes(error.code) ? LONGEST_MS : this.#backoff.duration;
+  }
+
+  #series(): IBackoff<unknown> {
+    const initialDelay = Math.min(this.#first(), LONGEST_MS);
+    return new ExponentialBackoff({ initialDelay, maxDelay: LONGEST_MS, generator: decorrelatedJitterGenerator }).next();
   }
 
   /** A session stood long enough: the next loss starts with the short delay again. */

@@ -8,26 +8,22 @@ import type { ArrayConfig } from './array-key.ts';
 import { Attempts, readKey } from './attempt.ts';
 import { Changes } from './changes.ts';
 import type { Connection } from './connection.ts';
+import { Downtime } from './downtime.ts';
 import { type Established, isFinal } from './establish.ts';
 import { prove } from './proof.ts';
 import { ReconnectDelay } from './reconnect-delay.ts';
+import { Renewal } from './renewal.ts';
 import { authority } from './tls.ts';
 import { Upkeep } from './upkeep.ts';
 import type { Vitals } from './vitals.ts';
 
-/** ms for which a lost session is waited for by whoever has the time; then the array counts as down. */
-const RIDE_OUT_MS = 15_000;
 /**
  * Of an array that is down (F-013): whoever has less than `patient` ms is told so at once, everybody else waits for an attempt
  * that begins within `soon` ms and for its outcome, but no longer than `patient` ms.
  */
 const NEWS = { soon: 5_000, patient: 10_000 };
-/** ms after the last question in which an array that was never reached is tried by itself. */
-const INTEREST_MS = 600_000;
 /** Retired connections finish what runs on them, but no longer than the slowest call may take. */
 const DRAIN_MS = 300_000;
-/** ms for the proof that no event was missed while a session was replaced */
-const PROOF_MS = 5_000;
 
 type State = ArrayConnection['state'];
 
@@ -51,6 +47,8 @@ export class Session {
   readonly #delay: ReconnectDelay;
   readonly #upkeep: Upkeep;
   readonly #attempts: Attempts;
+  readonly #renewal: Renewal;
+  readonly #downtime: Downtime;
   readonly #changes = new Changes();
   readonly #closing = new AbortController();
   readonly #retired = new Set<Connection>();
@@ -60,16 +58,8 @@ export class Session {
   #current: Established | null = null;
   /** Monotonic ms; the same since the epoch for those who ask. */
   #ready = { since: 0, epoch: 0 };
-  #renewing = false;
-  #renewalError: StorageError | null = null;
   #retryAt = 0;
   #cancelRetry: () => void = () => undefined;
-  #stoodBefore = false;
-  #lostAt = 0;
-  #lostBecause = 'none';
-  /** Attempts that failed since there was a session. */
-  #failures = 0;
-  #wantedAt = 0;
   #refusedKey: string | null = null;
   #last: { release: Release; version: string } | null = null;
 
@@ -78,15 +68,23 @@ export class Session {
     this.#clock = options.clock;
     this.#at = authority(options.config);
     this.#since = options.clock.now();
-    this.#delay = new ReconnectDelay(options.config.apiRetryDelayMs);
+    this.#delay = new ReconnectDelay(() => options.config.apiRetryDelayMs);
     this.#attempts = new Attempts({
       ...options,
       signal: this.#closing.signal,
       onLost: (established, reason) => this.#lost(established, reason),
     });
+    this.#renewal = new Renewal({
+      ...options,
+      attempts: this.#attempts,
+      signal: this.#closing.signal,
+      current: () => this.#current,
+      enter: (fresh, seamless) => this.#enter(fresh, seamless),
+    });
+    this.#downtime = new Downtime(options.clock);
     this.#upkeep = new Upkeep({
       clock: options.clock,
-      maxAgeMs: options.config.connectionMaxAgeMs,
+      maxAgeMs: () => options.config.connectionMaxAgeMs,
       answeredAt: () => Math.max(options.vitals.answeredAt, this.#ready.since),
       prove: () => this.#prove(),
       renew: () => this.#renew(),
@@ -108,7 +106,7 @@ export class Session {
       recentRetries: vitals.recentRetries,
       limited: limit === null ? null : { until: limit.until, reason: limit.reason },
       sessionSince: this.#current === null ? null : this.#ready.epoch,
-      renewalError: this.#renewalError,
+      renewalError: this.#renewal.error,
       inFlight: (this.#current?.connection.inFlight ?? 0) + [...this.#retired].reduce((sum, each) => sum + each.inFlight, 0),
     };
   }
@@ -120,20 +118,20 @@ export class Session {
    */
   async acquire(deadline: Deadline): Promise<Established> {
     const came = this.#clock.monotonic();
-    const failuresBefore = this.#failures;
+    const failuresBefore = this.#downtime.failures;
     let counted = false;
     for (;;) {
       if (this.#state === 'closed') throw new NotSentError('SHUTTING_DOWN', 'the connection to TrueNAS is closed');
       if (this.#current !== null) return this.#current;
       if (this.#state === 'refused' && !(await this.#keyChanged())) throw this.#failure();
-      this.#wantedAt = this.#clock.monotonic();
+      this.#downtime.wanted();
       if (this.#state === 'idle' || this.#state === 'refused') this.#connect();
       const limit = this.#loginLimit();
       if (limit !== null) {
         if (!counted) this.#options.vitals.heldBack(limit.code);
         counted = true;
         if (limit.until - this.#clock.now() >= deadline.remaining()) throw heldBack(limit, this.#what(), this.#clock.now());
-      } else if (this.#isDown() && this.#noNews(deadline, this.#failures > failuresBefore)) throw this.#failure();
+      } else if (this.#downtime.isDown && this.#noNews(deadline, this.#downtime.failures > failuresBefore)) throw this.#failure();
       await this.#untilChange(deadline, came);
     }
   }
@@ -144,7 +142,7 @@ export class Session {
     this.#letGo('expired');
     this.#retire(established.connection);
     // A server that forgets sessions at once must not be flooded with logins.
-    if (this.#stoodLong()) {
+    if (this.#downtime.stoodLong) {
       this.#delay.reset();
       this.#connect();
     } else this.#waitAndRetry(new StorageError('CALL_NOT_SENT', 'the session on TrueNAS has ended'));
@@ -154,6 +152,11 @@ export class Session {
   credentialChanged(): void {
     this.#refusedKey = null;
     if (this.#state === 'refused') this.#setState('idle', null);
+  }
+
+  /** The settings are others: the age of the session that stands is measured anew. */
+  tuned(): void {
+    if (this.#current !== null) this.#upkeep.start(this.#ready.since);
   }
 
   /** Ends the session for good; calls under way end with an unknown outcome. */
@@ -174,7 +177,7 @@ export class Session {
   #connect(): void {
     this.#cancelRetry();
     // A renewal under way is the fastest way to a new session; when it fails, `#retry` goes on.
-    if (this.#renewing) {
+    if (this.#renewal.underWay) {
       this.#retryAt = this.#clock.monotonic();
       this.#setState('waiting', this.#error);
       return;
@@ -199,7 +202,7 @@ export class Session {
       ticket.end(error);
       if (this.#closing.signal.aborted) return;
       this.#options.log.warn('no session with TrueNAS', { code: error.code, reason: error.message });
-      this.#failures += 1;
+      this.#downtime.failed();
       if (isFinal(error)) {
         this.#refusedKey = keyHash;
         this.#setState('refused', error);
@@ -215,19 +218,18 @@ export class Session {
     }
     const { release, version, username } = established;
     const before = this.#current;
-    if (this.#stoodBefore) this.#options.vitals.reconnected(before === null ? this.#lostBecause : 'max-age');
+    const lostBecause = this.#downtime.over();
+    if (lostBecause !== null) this.#options.vitals.reconnected(before === null ? lostBecause : 'max-age');
     this.#cancelRetry();
     this.#current = established;
     if (before !== null) this.#retire(before.connection);
     this.#last = { release, version };
     this.#ready = { since: this.#clock.monotonic(), epoch: this.#clock.now() };
-    this.#stoodBefore = true;
-    this.#failures = 0;
     this.#refusedKey = null;
-    this.#renewalError = null;
+    this.#renewal.forget();
     this.#setState('ready', null);
     this.#options.log.info(before === null ? 'logged in to TrueNAS' : 'renewed the session with TrueNAS', { version, release, username });
-    this.#upkeep.start();
+    this.#upkeep.start(this.#ready.since);
     if (!seamless) this.#options.onReconnected();
   }
 
@@ -236,15 +238,14 @@ export class Session {
     if (this.#current !== established) return;
     this.#letGo(reason.code);
     this.#options.log.warn('the session with TrueNAS is lost', { code: reason.code, reason: reason.message });
-    if (this.#stoodLong()) this.#delay.reset();
+    if (this.#downtime.stoodLong) this.#delay.reset();
     this.#options.gate.refusedLogin(reason, this.#clock.monotonic());
     this.#waitAndRetry(reason);
   }
 
   #letGo(reason: string): void {
     this.#current = null;
-    this.#lostAt = this.#clock.monotonic();
-    this.#lostBecause = reason;
+    this.#downtime.lost(reason);
     this.#upkeep.stop();
   }
 
@@ -259,47 +260,16 @@ export class Session {
   }
 
   #retry(): void {
-    if (this.#state !== 'waiting' || this.#renewing) return;
-    const interest = this.#stoodBefore || this.#clock.monotonic() - this.#wantedAt < INTEREST_MS;
-    if (interest) this.#connect();
+    if (this.#state !== 'waiting' || this.#renewal.underWay) return;
+    if (this.#downtime.isMissed) this.#connect();
     else this.#setState('idle', this.#error);
   }
 
-  /** The new session is logged in before the old one is let go; when that fails, the old one goes on and it is tried later. */
   async #renew(): Promise<boolean | number> {
-    const { gate, log, clock } = this.#options;
-    const limit = gate.onLogins('renew');
-    if (limit !== null) return limit.until - clock.now();
-    const ticket = gate.takeLogin('renew');
-    if (ticket === null) return false;
-    this.#renewing = true;
-    let keyHash: string | null = null;
-    try {
-      const { apiKey, hash } = await readKey(this.#options.apiKey);
-      // TrueNAS ends no session for its key; a key that it refused once is not shown to it again (law 9).
-      if (hash === this.#refusedKey) return false;
-      keyHash = hash;
-      const fresh = await this.#attempts.open(apiKey, ticket);
-      this.#enter(fresh, await this.#heardAll());
-      return true;
-    } catch (thrown) {
-      const error = asStorageError(thrown);
-      if (this.#closing.signal.aborted) return false;
-      if (isFinal(error)) this.#refusedKey = keyHash;
-      this.#renewalError = error;
-      log.warn('the session with TrueNAS could not be renewed yet', { code: error.code, reason: error.message });
-      return false;
-    } finally {
-      ticket.end(null);
-      this.#renewing = false;
-      if (this.#retryAt <= this.#clock.monotonic()) this.#retry();
-    }
-  }
-
-  /** Whether the session that is replaced hears all events until now: they come in order, before the answer to a later call. */
-  async #heardAll(): Promise<boolean> {
-    const old = this.#current;
-    return old !== null && (await prove(old, this.#clock, PROOF_MS, this.#closing.signal)) === 'proven' && this.#current === old;
+    const outcome = await this.#renewal.run();
+    // The session may have been lost meanwhile, and nobody else has tried to get another one.
+    if (this.#retryAt <= this.#clock.monotonic()) this.#retry();
+    return outcome;
   }
 
   async #prove(): Promise<void> {
@@ -331,16 +301,6 @@ export class Session {
     }
   }
 
-  #stoodLong(): boolean {
-    return this.#clock.monotonic() - this.#ready.since > 60_000;
-  }
-
-  /** Attempts failed, and it is no short loss. */
-  #isDown(): boolean {
-    if (this.#failures === 0) return false;
-    return !this.#stoodBefore || this.#clock.monotonic() - this.#lostAt > RIDE_OUT_MS;
-  }
-
   /** True for a caller who has no time for the next attempt, or has seen one fail. */
   #noNews(deadline: Deadline, sawFailure: boolean): boolean {
     const wait = this.#state === 'waiting' ? this.#retryAt - this.#clock.monotonic() : 0;
@@ -353,7 +313,7 @@ export class Session {
   }
 
   async #untilChange(deadline: Deadline, came: number): Promise<void> {
-    const down = this.#isDown() && this.#loginLimit() === null;
+    const down = this.#downtime.isDown && this.#loginLimit() === null;
     const bounded = deadlineAfter(this.#clock, down ? NEWS.patient : deadline.remaining(), `connecting to ${this.#at}`, deadline.signal);
     const changed = await this.#changes.next(bounded.signal);
     bounded.release();

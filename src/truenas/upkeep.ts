@@ -13,13 +13,13 @@ const RETRY = { first: 60_000, longest: 900_000 };
 export interface UpkeepOptions {
   readonly clock: Clock;
   /** ms, `api_connection_max_age` */
-  readonly maxAgeMs: number;
+  readonly maxAgeMs: () => number;
   /** monotonic ms of the last authenticated answer */
-  answeredAt(): number;
+  readonly answeredAt: () => number;
   /** Asks for an authenticated answer. Never rejects. */
-  prove(): Promise<void>;
+  readonly prove: () => Promise<void>;
   /** Replaces the session. Resolves to false when that has to be tried later, or to the ms after which. */
-  renew(): Promise<boolean | number>;
+  readonly renew: () => Promise<boolean | number>;
 }
 
 /** Looks after a session that stands: has it replaced before it is too old, and proven when nobody else asks anything. */
@@ -34,12 +34,12 @@ export class Upkeep {
     this.#options = options;
   }
 
-  /** A new session stands. */
-  start(): void {
-    const { clock, maxAgeMs } = this.#options;
+  /** A session stands since then (monotonic ms), or its settings are others now. */
+  start(since: number): void {
+    const { maxAgeMs } = this.#options;
     this.stop();
     this.#failures = 0;
-    this.#renewAt = clock.monotonic() + Math.min(maxAgeMs, OLDEST_MS) * (1 - JITTER * Math.random());
+    this.#renewAt = since + Math.min(maxAgeMs(), OLDEST_MS) * (1 - JITTER * Math.random());
     this.#arm();
   }
 
