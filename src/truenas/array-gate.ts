@@ -155,6 +155,5 @@ export class ArrayGate {
 export function heldBack(limit: Limit, what: string, now: number): NotSentError {
   return new NotSentError(limit.code, `${what}: ${describeLimit(limit, now)}`, {
     facts: { secondsLeft: Math.ceil((limit.until - now) / 1000) },
-    state: 'nothing was changed; the daemon goes on by itself',
   });
 }

@@ -3,7 +3,7 @@ import { formatDuration } from '../core/durations.ts';
 import { NotSentError, StorageError } from '../core/errors.ts';
 import type { Clock, Deadline } from '../core/ports.ts';
 import { Heartbeat } from './heartbeat.ts';
-import { PendingCalls, unsent } from './pending-calls.ts';
+import { PendingCalls } from './pending-calls.ts';
 import type { ApiSocket, SocketListener } from './socket.ts';
 import type { Vitals } from './vitals.ts';
 import { parseIncoming } from './wire/envelope.ts';
@@ -110,7 +110,7 @@ export class Connection implements SocketListener {
       const onAbort = (): void => {
         if (started) return;
         const message = `${request.what}: no time was left to send it, ${this.#calls.size} calls are under way`;
-        reject(new NotSentError('CALL_NOT_SENT', message, unsent(deadline.signal.reason)));
+        reject(new NotSentError('CALL_NOT_SENT', message, { cause: deadline.signal.reason }));
       };
       deadline.signal.addEventListener('abort', onAbort, { once: true });
       const run = async (): Promise<void> => {

@@ -61,7 +61,7 @@ function limited(kind: LimitKind, request: ApiRequest<unknown>, error: WireError
   const reason = error.data?.reason ?? error.message;
   const message = `${request.what}: ${LIMIT_WORDS[kind]} (${plain(reason.replace(/^\[[A-Z0-9]+\]\s*/, ''))})`;
   const facts = { method: request.method, code: error.code, errno: error.data?.error ?? null };
-  return new NotSentError(code, message, { facts, state: 'nothing was changed' });
+  return new NotSentError(code, message, { facts });
 }
 
 const LIMIT_CODES = { login: 'AUTH_RATE_LIMITED', concurrency: 'TOO_MANY_CALLS', requests: 'RATE_LIMITED' } as const;

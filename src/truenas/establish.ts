@@ -82,7 +82,6 @@ function tooLate(what: string, cause: unknown): StorageError {
   return new StorageError('ARRAY_UNREACHABLE', what, {
     causes: ['the middleware of TrueNAS is busy or hangs', 'TrueNAS is rebooting', 'api_timeout is too short for the way to TrueNAS'],
     hints: ['pve-truenas health', 'raise api_timeout'],
-    state: 'nothing was changed',
     cause,
   });
 }

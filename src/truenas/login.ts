@@ -115,7 +115,7 @@ function trueCause(error: unknown): unknown {
   if (error instanceof NotSentError && PASSED_ON.includes(error.code)) return error;
   if (error instanceof OutcomeUnknownError || error instanceof NotSentError) {
     const why = error.cause instanceof Error ? ` (${error.cause.message})` : '';
-    return new StorageError('ARRAY_UNREACHABLE', `TrueNAS did not answer the login${why}`, { state: 'nothing was changed', cause: error });
+    return new StorageError('ARRAY_UNREACHABLE', `TrueNAS did not answer the login${why}`, { cause: error });
   }
   if (error instanceof RefusedError) {
     return authFailed(`TrueNAS refuses the login: ${error.message}`, error);

@@ -1,5 +1,5 @@
 import { formatDuration } from '../core/durations.ts';
-import { type ErrorDetails, NotSentError, OutcomeUnknownError, type StorageError } from '../core/errors.ts';
+import { NotSentError, OutcomeUnknownError, type StorageError } from '../core/errors.ts';
 import type { Clock } from '../core/ports.ts';
 import { refusal } from './error-map.ts';
 import type { CallOutcome } from './vitals.ts';
@@ -14,11 +14,6 @@ interface Pending {
 
 /** Told of every call that ends: after how many ms, with an answer of how many bytes. */
 export type OnSettled = (request: ApiRequest<unknown>, outcome: CallOutcome, ms: number, bytes: number) => void;
-
-/** What a change that got no answer leaves; a read leaves nothing. */
-function stateAfter(request: ApiRequest<unknown>): string {
-  return request.effect === 'read' ? 'nothing was changed' : `TrueNAS may have done it (${request.method}), or may do it yet`;
-}
 
 /**
  * Which answer belongs to which call, by id and nothing else (F-005). Every call ends in one of: its result, RefusedError,
@@ -65,10 +60,10 @@ export class PendingCalls {
         done('unknown', 0);
         this.#abandoned.add(id);
         const message = `${request.what}: TrueNAS did not answer ${request.method} within ${formatDuration(took())}`;
-        reject(new OutcomeUnknownError('OUTCOME_UNKNOWN', message, { state: stateAfter(request), cause: signal.reason }));
+        reject(new OutcomeUnknownError('OUTCOME_UNKNOWN', message, { cause: signal.reason }));
       };
       if (signal.aborted) {
-        reject(new NotSentError('CALL_NOT_SENT', `${request.what}: no time was left to send it`, unsent(signal.reason)));
+        reject(new NotSentError('CALL_NOT_SENT', `${request.what}: no time was left to send it`, { cause: signal.reason }));
         return;
       }
       this.#pending.set(id, {
@@ -86,7 +81,7 @@ export class PendingCalls {
       if (!send(id)) {
         done('unsent', 0);
         const message = `${request.what}: the connection to TrueNAS was lost before it could be sent`;
-        reject(new NotSentError('CALL_NOT_SENT', message, unsent()));
+        reject(new NotSentError('CALL_NOT_SENT', message));
       }
     });
   }
@@ -115,13 +110,7 @@ export class PendingCalls {
     this.#abandoned.clear();
     for (const pending of [...this.#pending.values()]) {
       const message = `${pending.request.what}: ${reason.message} before TrueNAS answered`;
-      const details = { state: stateAfter(pending.request), cause: reason };
-      pending.reject(new OutcomeUnknownError('OUTCOME_UNKNOWN', message, details), 'unknown');
+      pending.reject(new OutcomeUnknownError('OUTCOME_UNKNOWN', message, { cause: reason }), 'unknown');
     }
   }
-}
-
-/** Details of a call that never left this node. */
-export function unsent(cause?: unknown): ErrorDetails {
-  return { state: 'nothing was changed', ...(cause === undefined ? {} : { cause }) };
 }

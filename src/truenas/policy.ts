@@ -151,7 +151,7 @@ function retryReason(error: StorageError): string {
 }
 
 function endsAtOnce(request: ApiRequest<unknown>, cause: StorageError): NotSentError {
-  return new NotSentError('CALL_NOT_SENT', `${request.what}: TrueNAS ends every session at once`, { state: 'nothing was changed', cause });
+  return new NotSentError('CALL_NOT_SENT', `${request.what}: TrueNAS ends every session at once`, { cause });
 }
 
 function delays(initialDelay: number): ExponentialBackoff<unknown> {
@@ -164,7 +164,6 @@ function unanswered(request: ApiRequest<unknown>, error: StorageError, deadline:
   return new NotSentError(code, error.message, {
     causes: UNANSWERED,
     facts: { method: request.method },
-    state: 'nothing was changed',
     cause: error,
   });
 }

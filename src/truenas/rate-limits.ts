@@ -67,7 +67,6 @@ export function retryAfterMs(header: string | undefined, now: number): number {
 export function httpLimited(at: string, what: string, status: number, retryAfter: number): StorageError {
   return new StorageError('RATE_LIMITED', `${at} answered ${what} with HTTP status ${status}: too many requests`, {
     facts: { status, retryAfterMs: retryAfter },
-    state: 'nothing was changed',
   });
 }
 

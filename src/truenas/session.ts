@@ -324,7 +324,6 @@ export class Session {
     const where = steps.length === 0 ? '' : `, still at ${steps.join(', ')}`;
     const known = this.#error === null ? '' : `; last failure: ${this.#error.message}`;
     throw new NotSentError('ARRAY_UNREACHABLE', `not connected to ${this.#at} within ${waited}${where}${known}`, {
-      state: 'nothing was changed',
       cause: deadline.signal.reason,
     });
   }
@@ -337,7 +336,7 @@ export class Session {
   #failure(): NotSentError {
     const error = this.#error ?? new StorageError('ARRAY_UNREACHABLE', `not connected to ${this.#at}`);
     const { causes, hints, facts } = error;
-    return new NotSentError(error.code, error.message, { causes, hints, facts, state: 'nothing was changed', cause: error });
+    return new NotSentError(error.code, error.message, { causes, hints, facts, cause: error });
   }
 
   #setState(state: State, error: StorageError | null): void {

@@ -188,7 +188,6 @@ function judge(endpoint: Endpoint, socket: TLSSocket): StorageError | null {
 export function unreachable(endpoint: Endpoint, message: string, cause?: unknown): StorageError {
   return new StorageError('ARRAY_UNREACHABLE', `${message} (settings api_host and api_port)`, {
     facts: { host: endpoint.apiHost, port: endpoint.apiPort },
-    state: 'nothing was changed',
     ...(cause === undefined ? {} : { cause }),
   });
 }
