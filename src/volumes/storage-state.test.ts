@@ -16,6 +16,8 @@ const READY: ArrayConnection = {
   heardAt: START,
   recentRetries: 0,
   limited: null,
+  sessionSince: START,
+  renewalError: null,
 };
 const UNREACHABLE = new StorageError('ARRAY_UNREACHABLE', 'nothing listens on nas:443');
 

@@ -1,4 +1,5 @@
 import type { ArrayConnection } from '../../core/array-port.ts';
+import { describeLimit } from '../../core/durations.ts';
 import { asStorageError } from '../../core/errors.ts';
 import type { Deadline } from '../../core/ports.ts';
 import type { StorageContext } from '../context.ts';
@@ -28,6 +29,11 @@ export async function inspectSession(context: StorageContext, deadline: Deadline
     const took = Math.round(clock.monotonic() - sent);
     const connection = array.connection();
     const message = `logged in to ${version} at ${at}, answers within ${took} ms, ${logins(connection)}`;
+    const { renewalError } = connection;
+    if (renewalError !== null) {
+      const why = `${message}; it could not be renewed and goes on until TrueNAS ends it: ${renewalError.message}`;
+      return { ...failed('connection', renewalError, BLAME[renewalError.code]), state: 'warning', message: why };
+    }
     const limit = limitText(connection, clock.now());
     if (limit === null) return ok('connection', message);
     return warning('connection', `${message}; ${limit}`, { cure: 'wait; fewer programs that log in to TrueNAS from this address' });
@@ -42,13 +48,13 @@ export async function inspectSession(context: StorageContext, deadline: Deadline
   }
 }
 
-function logins({ logins: count, since, inFlight }: ArrayConnection): string {
-  const time = new Date(since).toISOString().replace(/\.\d+Z$/, 'Z');
+function logins({ logins: count, since, sessionSince, inFlight }: ArrayConnection): string {
+  const time = new Date(sessionSince ?? since).toISOString().replace(/\.\d+Z$/, 'Z');
   return `session since ${time}, ${count} login${count === 1 ? '' : 's'}, ${inFlight} call${inFlight === 1 ? '' : 's'} under way`;
 }
 
 /** "waiting for the array's login window, 41 s left"; null when nothing is held back. `now`: ms since the epoch. */
 export function limitText({ limited }: ArrayConnection, now: number): string | null {
   if (limited === null || limited.until <= now) return null;
-  return `${limited.reason}, ${Math.ceil((limited.until - now) / 1000)} s left`;
+  return describeLimit(limited, now);
 }
