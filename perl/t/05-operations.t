@@ -97,6 +97,43 @@ answers('volume.free' => { code => 'VOLUME_BUSY', causes => ['a guest holds it']
 is(eval { $plugin->free_image('tn', $scfg, 'vm-100-disk-0'); 1 }, undef, 'F-313: a refused free dies');
 is($@, "refused\nLikely causes:\n  - a guest holds it\n(VOLUME_BUSY)\n", 'with its reason');
 
+# ---- messages of several lines: what a user reads in the task log
+
+my $space = <<'EOF';
+Insufficient space on dataset 'tank/proxmox':
+  Requested: 10.00 GB (with 20% ZFS overhead: 12.00 GB)
+  Available: 8.50 GB
+  Shortfall: 3.50 GB
+  Limit: 6.80 GB (TrueNAS lets one volume take at most 80% of the available space; truenas-force-size 1 lifts this)
+EOF
+my $several = <<'EOF';
+Pre-flight checks failed for allocating a disk of guest 100 of 10.00 GB on storage 'tn':
+  - service: the iSCSI service on nas is not running (its state must be RUNNING)
+  - space: Insufficient space on dataset 'tank/proxmox':
+      Requested: 10.00 GB (with 20% ZFS overhead: 12.00 GB)
+EOF
+for my $case ([$space, 'NO_SPACE'], [$several, 'PREFLIGHT_FAILED']) {
+    my ($text, $code) = @$case;
+    chomp(my $message = $text);
+    $daemon->stop();
+    $daemon = FakeDaemon->start(sub {
+        my $data = { code => $code, kind => 'refused', causes => ['the pool is full'], hints => ['TrueNAS: Datasets'], state => 'nothing was changed' };
+        return (error => { code => -32012, message => $message, data => $data });
+    });
+    $ENV{PVE_TRUENAS_SOCKET} = $daemon->path();
+    my $block = $text . "Likely causes:\n  - the pool is full\nWhat to check:\n  - TrueNAS: Datasets\nState: nothing was changed\n($code)\n";
+    is(eval { $plugin->alloc_image('tn', $scfg, 100, 'raw', undef, 10485760); 1 }, undef, "$code: alloc_image dies");
+    is($@, $block, 'with every line and its indentation');
+    is(eval { $plugin->volume_resize($scfg, 'tn', 'vm-100-disk-0', 10737418240, 0); 1 }, undef, "$code: volume_resize dies");
+    is($@, $block, 'with the same text');
+    is(eval { $plugin->volume_snapshot_rollback($scfg, 'tn', 'vm-100-disk-0', 's1'); 1 }, undef, "$code: rollback dies");
+    is($@, $block, 'with the same text');
+    my @warned;
+    local $SIG{__WARN__} = sub { push @warned, @_ };
+    $plugin->check_connection("line$code", $scfg);
+    is(scalar(map { /\n/g } @warned), 1, 'where PVE wants one line, it is one');
+}
+
 # ---- list
 
 my $volumes = [
