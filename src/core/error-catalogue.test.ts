@@ -1,4 +1,8 @@
 import { describe, expect, it } from 'vitest';
+import { ARRAY_ERRORS } from './catalogue/array.ts';
+import { CONNECTION_ERRORS } from './catalogue/connection.ts';
+import { NODE_ERRORS } from './catalogue/node.ts';
+import { REQUEST_ERRORS } from './catalogue/requests.ts';
 import { ERROR_CATALOGUE } from './error-catalogue.ts';
 import { StorageError } from './errors.ts';
 
@@ -19,6 +23,11 @@ describe('the catalogue of errors', () => {
     ).toBe(true);
     expect(entry.leaves).toMatch(/\S/);
     for (const text of [...entry.causes, ...entry.hints, entry.leaves]) expect(text).not.toMatch(/^\s|\s$|\.$|\n/);
+  });
+
+  it('has each code once', () => {
+    const parts = [REQUEST_ERRORS, CONNECTION_ERRORS, ARRAY_ERRORS, NODE_ERRORS].flatMap((part) => Object.keys(part));
+    expect(parts).toEqual([...new Set(parts)]);
   });
 
   it('knows a hint that helps nobody', () => {

@@ -1,4 +1,5 @@
-import { type ErrorCode, type ErrorKind, ERROR_CATALOGUE } from './error-catalogue.ts';
+import type { ErrorKind } from './catalogue/entry.ts';
+import { type ErrorCode, ERROR_CATALOGUE } from './error-catalogue.ts';
 
 export interface ErrorDetails {
   /** Likely reasons, most likely first. Overrides those of the catalogue. */
