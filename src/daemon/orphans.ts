@@ -75,7 +75,7 @@ export class Orphans {
     const ours = sections.filter((section) => section.type === STORAGE_TYPE);
     if (id !== undefined && !ours.some((section) => section.id === id))
       throw new StorageError('STORAGE_UNKNOWN', `no storage '${id}' of type truenasplugin is configured on this node`);
-    const wanted = ours.filter((section) => (id === undefined || section.id === id) && !isDisabled(section));
+    const wanted = ours.filter((section) => (id === undefined ? this.#isHere(section) : section.id === id) && !isDisabled(section));
     if (id === undefined) this.#record.keep(ours.map((section) => section.id));
     const looked = await Promise.all(wanted.map((section) => this.#lookAt(section, sections, deadline)));
     const storages = looked.map(({ section, facts, error }) => {
@@ -166,6 +166,12 @@ export class Orphans {
     } catch (error) {
       return { section, context, facts: null, error: asStorageError(error) };
     }
+  }
+
+  /** What is meant for other nodes may well be out of this one's reach. */
+  #isHere(section: StorageSection): boolean {
+    const nodes = parseSection(section.id, section.properties).config?.nodes ?? null;
+    return nodes === null || nodes.includes(this.#options.node);
   }
 
   #lookContext(section: StorageSection, sections: readonly StorageSection[]): LookContext {

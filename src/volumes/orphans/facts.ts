@@ -141,15 +141,18 @@ function missingZvols(lists: Lists): readonly string[] {
  */
 async function withSecondSight(context: StorageContext, lists: Lists, deadline: Deadline): Promise<Lists> {
   const { array } = context;
-  const [zvols, extents, namespaces] = await Promise.all([
+  const again = unexported(lists).length > 0;
+  const [zvols, extents, mappings, namespaces] = await Promise.all([
     missingZvols(lists).length > 0 ? array.zvols(lists.dataset.id, deadline) : [],
-    suspects(lists).length > 0 ? array.extents(deadline) : [],
-    suspects(lists).length > 0 ? readNamespaces(context, deadline) : [],
+    again ? array.extents(deadline) : [],
+    again ? array.mappings(deadline) : [],
+    again ? readNamespaces(context, deadline) : [],
   ]);
   return {
     ...lists,
     zvols: new Map([...lists.zvols, ...direct(zvols, lists.dataset.id)]),
     extents: both(lists.extents, extents),
+    mappings: both(lists.mappings, mappings),
     namespaces: namespaces === null || lists.namespaces === null ? null : both(lists.namespaces, namespaces),
   };
 }
@@ -202,13 +205,17 @@ export function isSettled(zvol: Zvol, now: number): boolean {
   return zvol.creation !== null && now - zvol.creation * 1000 >= SETTLED_MS;
 }
 
-/** Zvols with our mark and no LUN, and clones left by backups: what could be deleted with its data is looked at closely. */
-function suspects(lists: Lists): readonly Zvol[] {
+/** Zvols with our mark and no LUN, and clones left by backups: what could be deleted with its data. */
+function unexported(lists: Lists): readonly Zvol[] {
   const exported = exportedZvols(lists);
   return [...lists.zvols.values()].filter(
-    (zvol) =>
-      isSettled(zvol, lists.now) && ((ownerOf(zvol) !== null && !exported.has(zvol.id)) || backupOf(lists.dataset.id, zvol) !== null),
+    (zvol) => (ownerOf(zvol) !== null && !exported.has(zvol.id)) || backupOf(lists.dataset.id, zvol) !== null,
   );
+}
+
+/** Those of them that are looked at closely. */
+function suspects(lists: Lists): readonly Zvol[] {
+  return unexported(lists).filter((zvol) => isSettled(zvol, lists.now));
 }
 
 /** Zvols that have a LUN on any target or a namespace of any subsystem. */
