@@ -19,7 +19,7 @@ export async function cleanPlace(
   deadline: Deadline,
 ): Promise<CleanResult> {
   return context.locks.run(volumeKey(context, zvol), deadline.signal, async () => {
-    const facts = await readFacts(context, look, deadline);
+    const facts = await readFacts(context, look, deadline, zvol);
     // In the same answer as its dataset: where that is not seen, the volume is not missing (law 3).
     const { zvol: there } = await context.array.datasetAndZvol(context.config.dataset, zvol, deadline);
     if (there !== null) return { outcome: 'kept', message: `${zvol} exists`, was: {} };

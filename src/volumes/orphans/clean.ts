@@ -33,7 +33,7 @@ export async function cleanOrphan(
   const what = whatOf(id);
   if (what === null) throw new StorageError('BAD_REQUEST', 'this is not the id of an orphan', { hints: ['pve-truenas orphans --json'] });
   return context.locks.run(volumeKey(context, what), deadline.signal, async () => {
-    const facts = await readFacts(context, look, deadline);
+    const facts = await readFacts(context, look, deadline, what);
     const orphan = findOrphans(facts).find((one) => one.id === id);
     if (orphan === undefined) return vanished(facts, id, what);
     if (orphan.certainty !== 'certain') return kept(`${orphan.name}: ${orphan.reason}`);

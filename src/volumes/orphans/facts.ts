@@ -48,7 +48,10 @@ export interface LookContext {
   readonly elsewhere: ReadonlySet<string>;
 }
 
-type Lists = Omit<StorageFacts, 'details'>;
+interface Lists extends Omit<StorageFacts, 'details'> {
+  /** The one zvol that matters; null: all do. */
+  readonly only: string | null;
+}
 
 /** Reads of single objects that run at the same time: the array has one connection for all of us. */
 const AT_ONCE = 8;
@@ -56,18 +59,22 @@ const AT_ONCE = 8;
 /**
  * Reads everything that is needed to judge a storage, and then each suspect once more by itself: a list that was cut short, or that
  * changed while it was read, must never make an orphan of something (law 3, F-207). Fails as a whole when any part cannot be read.
+ * With `only` the facts are good for judging that one zvol and its exports: no other suspect is looked at again.
  * Errors: DATASET_MISSING, DATASET_UNUSABLE, LOOK_INCOMPLETE, those of the array.
  */
-export async function readFacts(context: StorageContext, look: LookContext, deadline: Deadline): Promise<StorageFacts> {
-  const lists = await withoutVanished(
-    context,
-    await withSecondSight(context, await readLists(context, look, deadline), deadline),
-    deadline,
-  );
-  return { ...lists, details: await readDetails(context, lists, deadline) };
+export async function readFacts(
+  context: StorageContext,
+  look: LookContext,
+  deadline: Deadline,
+  only: string | null = null,
+): Promise<StorageFacts> {
+  const first = await readLists(context, look, only, deadline);
+  const lists = await withoutVanished(context, await withSecondSight(context, first, deadline), deadline);
+  const { only: _, ...facts } = lists;
+  return { ...facts, details: await readDetails(context, lists, deadline) };
 }
 
-async function readLists(context: StorageContext, look: LookContext, deadline: Deadline): Promise<Lists> {
+async function readLists(context: StorageContext, look: LookContext, only: string | null, deadline: Deadline): Promise<Lists> {
   const { array, config, journal, clock } = context;
   // Before the array: an operation that ends meanwhile is then still seen as open.
   const open = await journal.list();
@@ -84,6 +91,7 @@ async function readLists(context: StorageContext, look: LookContext, deadline: D
   if (dataset === null) throw new StorageError('DATASET_MISSING', `dataset '${config.dataset}' does not exist on TrueNAS`);
   assertReadable(dataset);
   return {
+    only,
     storage: config.id,
     now: clock.now(),
     dataset,
@@ -132,7 +140,7 @@ function missingZvols(lists: Lists): readonly string[] {
     const name = zvol === null ? null : childName(lists.dataset.id, zvol);
     if (zvol !== null && name !== null && isVolumeName(name)) wanted.add(zvol);
   }
-  return [...wanted].filter((zvol) => !lists.zvols.has(zvol));
+  return [...wanted].filter((zvol) => !lists.zvols.has(zvol) && (lists.only === null || zvol === lists.only));
 }
 
 /**
@@ -209,7 +217,9 @@ export function isSettled(zvol: Zvol, now: number): boolean {
 function unexported(lists: Lists): readonly Zvol[] {
   const exported = exportedZvols(lists);
   return [...lists.zvols.values()].filter(
-    (zvol) => (ownerOf(zvol) !== null && !exported.has(zvol.id)) || backupOf(lists.dataset.id, zvol) !== null,
+    (zvol) =>
+      (lists.only === null || zvol.id === lists.only) &&
+      ((ownerOf(zvol) !== null && !exported.has(zvol.id)) || backupOf(lists.dataset.id, zvol) !== null),
   );
 }
 
