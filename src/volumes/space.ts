@@ -193,11 +193,16 @@ function limitingQuota(reading: SpaceReading): { readonly dataset: string; reado
 }
 
 function causesOf(info: DatasetInfo, byQuota: boolean, verdict: SpaceVerdict): readonly string[] {
-  const full = byQuota ? 'the quota leaves no more' : `the pool '${info.id.split('/', 1)[0] ?? ''}' has no more free space`;
+  if (verdict.fits) {
+    return [
+      'another volume, a snapshot or a replication took the space for a moment',
+      'the pool keeps space back that these numbers do not show',
+    ];
+  }
   const rule = verdict.limit !== null && verdict.withOverhead <= info.available;
   return [
     ...(rule ? ['the volume is larger than the share of the free space that TrueNAS gives to one volume'] : []),
-    full,
+    byQuota ? 'the quota leaves no more' : `the pool '${info.id.split('/', 1)[0] ?? ''}' has no more free space`,
     'snapshots, reservations and thick volumes hold space that no file shows',
   ];
 }

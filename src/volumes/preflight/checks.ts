@@ -8,7 +8,7 @@ import { lowestFreeName, noFreeName } from '../free-name.ts';
 import { sizeAfterGrowth } from '../growth.ts';
 import { type Check, ok, warning } from '../inspect/check.ts';
 import { inspectPool, isUnusable, poolText } from '../inspect/pool.ts';
-import { findTarget, knownLun, volumeExists, zvolId } from '../lookup.ts';
+import { exportIndex, findTarget, knownLun, refreshExports, type Volume, volumeExists, withExport, zvolId } from '../lookup.ts';
 import { LUN_NUMBERS } from '../lun-allocator.ts';
 import { missingRoles } from '../needed-roles.ts';
 import { assertRollbackPossible } from '../rollback-guard.ts';
@@ -16,9 +16,9 @@ import { insufficientSpace, isTrusted, needOfGrowth, needOfNew, type SpaceNeed, 
 import type { PreflightOperation, PreflightRun } from './run.ts';
 
 /**
- * Looks at one thing that an operation needs. Answers from the inventory where that says yes; before it says no it has read
- * what it judges by in this run. Null: it cannot be judged since something else failed, whose own check says so.
- * Rejects with the StorageError that the operation would be refused with.
+ * Looks at one thing that an operation needs: by what the inventory knows, or, in a fresh run, by what the array says now.
+ * Null: it cannot be judged since something else failed, whose own check says so. Rejects with the StorageError that the
+ * operation would be refused with.
  */
 export type PreflightLook = (run: PreflightRun) => Promise<Check | null>;
 
@@ -32,22 +32,14 @@ export async function lookAtConnection({ context, deadline, fresh }: PreflightRu
 
 async function lookAtService({ context, deadline, fresh }: PreflightRun): Promise<Check> {
   const { config, inventory } = context;
-  const running = (!fresh && inventory.serviceRunning === true) || (await inventory.refreshService(deadline));
-  if (running) return ok('service', 'the iSCSI service is RUNNING');
+  const known = fresh ? null : inventory.serviceRunning;
+  if (known ?? (await inventory.refreshService(deadline))) return ok('service', 'the iSCSI service is RUNNING');
   throw new StorageError('SERVICE_STOPPED', `the iSCSI service on ${config.apiHost} is not running (its state must be RUNNING)`);
 }
 
 async function lookAtTarget(run: PreflightRun): Promise<Check> {
-  const { context, deadline, fresh } = run;
-  const { targets, portals } = context.inventory;
-  const known = !fresh && targets.valid && portals.valid;
-  if (known) {
-    const target = tryTarget(run);
-    if (target !== null && target.groups.length > 0) return targetOk(target);
-    await run.readTargets();
-  } else if (fresh) await run.readTargets();
-  else await Promise.all([targets.all(deadline), portals.all(deadline)]);
-  const target = findTarget(context);
+  await run.targets();
+  const target = findTarget(run.context);
   if (target.groups.length > 0) return targetOk(target);
   throw new StorageError('TARGET_UNUSABLE', `target '${target.iqn}' has no portal group and admits nobody`);
 }
@@ -67,7 +59,7 @@ function tryTarget({ context }: PreflightRun): Target | null {
 async function lookAtDataset(run: PreflightRun): Promise<Check> {
   const { config, inventory } = run.context;
   const known = run.fresh ? undefined : inventory.dataset(config.dataset)?.info;
-  const info = known !== undefined && flawOf(known) === null ? known : (await run.readSpace()).info;
+  const info = known ?? (await run.readSpace()).info;
   const flaw = flawOf(info);
   if (flaw === null) return ok('dataset', `'${info.id}' can be written`);
   throw new StorageError('DATASET_UNUSABLE', flaw.message, { causes: [flaw.cause], hints: [flaw.cure] });
@@ -103,10 +95,10 @@ function flawOf(info: DatasetInfo): { message: string; cause: string; cure: stri
 async function lookAtPool(run: PreflightRun): Promise<Check | null> {
   const { context, deadline, fresh } = run;
   const known = context.inventory.poolOf(context.config.dataset);
-  if (!fresh && known === null) return null;
-  if (!fresh && known !== null && !isUnusable(known)) {
-    const fine = known.status === 'ONLINE' && known.healthy;
-    return fine ? ok('pool', poolText(known)) : warning('pool', poolText(known), {});
+  if (!fresh) {
+    if (known === null) return null;
+    if (isUnusable(known)) throw new StorageError('DATASET_UNUSABLE', poolText(known));
+    return known.status === 'ONLINE' && known.healthy ? ok('pool', poolText(known)) : warning('pool', poolText(known), {});
   }
   const check = (await inspectPool(context, deadline))[0] ?? null;
   if (check?.state !== 'critical') return check;
@@ -121,8 +113,11 @@ async function lookAtSpace(run: PreflightRun): Promise<Check | null> {
   const need = await spaceNeed(run);
   if (need === null) return null;
   const known = run.fresh ? null : context.inventory.dataset(context.config.dataset);
-  if (known !== null && isTrusted(weighSpace(context, need, known.info.available), context.clock.now() - known.readAt)) {
-    return spaceOk(run, need, known.info.available);
+  if (known !== null) {
+    const verdict = weighSpace(context, need, known.info.available);
+    // What does not fit is looked at once more in a fresh run; what fits narrowly must fit by new numbers.
+    if (!verdict.fits) throw insufficientSpace(context, need, { info: known.info, above: [] });
+    if (isTrusted(verdict, context.clock.now() - known.readAt)) return spaceOk(run, need, known.info.available);
   }
   const reading = await orNull(run.readSpace());
   if (reading === null) return null;
@@ -150,22 +145,20 @@ function spaceOk({ context }: PreflightRun, need: SpaceNeed, available: number):
   return warning('space', `${text}: the volume can grow beyond what is there (truenas-force-size)`, { cure });
 }
 
-async function lookAtName(run: PreflightRun): Promise<Check | null> {
-  const { context, deadline, request, fresh } = run;
+async function lookAtName({ context, deadline, request, fresh }: PreflightRun): Promise<Check | null> {
   if (request.operation !== 'allocate') return null;
   const { config, inventory } = context;
   const zvols = inventory.zvolCollection(config.dataset);
-  const loaded = zvols.valid && !fresh;
-  if (fresh) await run.readVolumes();
-  else await zvols.all(deadline);
+  await zvols.all(deadline);
   if (request.name !== undefined) {
     const id = zvolId(context, request.name);
-    if (zvols.entries.has(id) && (!loaded || (await zvols.refresh(id, deadline)) !== null)) throw volumeExists(context, request.name);
+    const taken = fresh ? (await zvols.refresh(id, deadline)) !== null : zvols.entries.has(id);
+    if (taken) throw volumeExists(context, request.name);
     return ok('name', `'${request.name}' is free`);
   }
   if (request.vmid === undefined) return null;
   let name = lowestFreeName(context, request.vmid);
-  if (name === null && loaded) {
+  if (name === null && fresh) {
     await zvols.reload(deadline);
     name = lowestFreeName(context, request.vmid);
   }
@@ -176,16 +169,14 @@ async function lookAtName(run: PreflightRun): Promise<Check | null> {
 async function lookAtLuns(run: PreflightRun): Promise<Check | null> {
   const { context, deadline } = run;
   if (run.request.operation !== 'allocate' && run.request.operation !== 'clone') return null;
-  const { mappings, extents, targets } = context.inventory;
-  const loaded = mappings.valid && !run.fresh;
-  const reading = run.fresh ? run.readVolumes() : Promise.all([mappings.all(deadline), extents.all(deadline)]);
-  await Promise.all([reading, orNull<unknown>(run.fresh ? run.readTargets() : targets.all(deadline))]);
+  const { mappings, extents } = context.inventory;
+  await Promise.all([mappings.all(deadline), extents.all(deadline), orNull(run.targets())]);
   const target = tryTarget(run);
   if (target === null) return null;
   const used = (): number =>
     new Set([...mappings.entries.values()].filter((one) => one.target === target.id && one.lun >= LUN_NUMBERS.lowest).map((one) => one.lun))
       .size;
-  if (used() >= LUN_NUMBERS.highest && loaded) await mappings.reload(deadline);
+  if (used() >= LUN_NUMBERS.highest && run.fresh) await mappings.reload(deadline);
   if (used() >= LUN_NUMBERS.highest) throw lunExhausted(target, used());
   return ok('LUN', `${used()} of ${LUN_NUMBERS.highest} numbers of the target are used`);
 }
@@ -201,17 +192,11 @@ const ROLES: Readonly<Record<PreflightOperation, readonly string[]>> = {
 async function lookAtRoles({ context, deadline, request, fresh }: PreflightRun): Promise<Check> {
   const { array, config, inventory } = context;
   const { release } = array.connection().state === 'ready' ? array.connection() : await array.ready(deadline);
-  const lacking = (held: readonly string[] | null): readonly string[] =>
-    held === null || release === null
-      ? []
-      : missingRoles(held, release)
-          .filter(({ anyOf }) => anyOf.some((role) => ROLES[request.operation].includes(role)))
-          .map(({ anyOf }) => anyOf.join(' or '));
-  const known = fresh ? null : inventory.roles;
-  let held = known ?? (await inventory.refreshRoles(deadline));
-  if (known !== null && lacking(known).length > 0) held = await inventory.refreshRoles(deadline);
+  const held = (fresh ? null : inventory.roles) ?? (await inventory.refreshRoles(deadline));
   if (held === null) return warning('roles', 'the roles of the API key cannot be read; TrueNAS itself will refuse what is not allowed', {});
-  const missing = lacking(held);
+  const missing = (release === null ? [] : missingRoles(held, release))
+    .filter(({ anyOf }) => anyOf.some((role) => ROLES[request.operation].includes(role)))
+    .map(({ anyOf }) => anyOf.join(' or '));
   if (missing.length === 0) return ok('roles', 'the API key may do it');
   const who = config.apiUsername === null ? "the API key's user" : `the API key's user '${config.apiUsername}'`;
   throw new StorageError('NOT_AUTHORIZED', `${who} lacks the role${missing.length === 1 ? '' : 's'} ${missing.join(', ')}`, {
@@ -224,8 +209,19 @@ async function lookAtVolume(run: PreflightRun): Promise<Check | null> {
   const { context, request } = run;
   const volume = await run.volume();
   if (volume === null) return null;
-  if (request.operation === 'clone') knownLun(context, volume); // its data is read through its LUN
+  if (request.operation === 'clone') await assertReadable(run, volume);
   return ok('volume', `'${context.config.id}:${volume.name}' is there, ${formatSize(volume.zvol.volsize)}`);
+}
+
+/** The data of a clone's source is read through its LUN. Errors: EXPORT_MISSING. */
+async function assertReadable({ context, deadline, fresh }: PreflightRun, volume: Volume): Promise<void> {
+  try {
+    knownLun(context, volume);
+  } catch (error) {
+    if (!fresh) throw error;
+    await refreshExports(context, deadline);
+    knownLun(context, withExport(exportIndex(context), volume.name, volume.zvol));
+  }
 }
 
 async function lookAtSize(run: PreflightRun): Promise<Check | null> {

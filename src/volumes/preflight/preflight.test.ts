@@ -340,9 +340,7 @@ describe('the checks alone', () => {
     w.array.service.running = false; // no event came
     const checks = await looking(w, ALLOCATE, true);
     expect(stateOf(checks, 'service')).toBe('critical');
-    expect(w.array.count('ping', 'serviceRunning', 'targets', 'portals', 'datasets', 'pool', 'roles', 'zvols', 'mappings', 'extents')).toBe(
-      10,
-    );
+    expect([...w.array.calls].sort()).toEqual(['datasets', 'ping', 'pool', 'portals', 'roles', 'serviceRunning', 'targets']);
     expect(counted.size).toBe(0);
     expect(w.array.count(...CHANGES)).toBe(0);
   });
@@ -355,6 +353,7 @@ describe('the checks alone', () => {
     expect(full.find((check) => check.name === 'space')?.message).toContain('Shortfall: 3.50 GB');
     expect(stateOf(await looking(w, { operation: 'clone', volume: 'vm-999-disk-0', size: GIB }, true), 'volume')).toBe('critical');
     w.array.mappingsById.clear();
+    await w.run((context, deadline) => context.inventory.mappings.reload(deadline));
     expect(stateOf(await looking(w, { operation: 'clone', volume: DISK, size: GIB }, true), 'volume')).toBe('critical');
   });
 

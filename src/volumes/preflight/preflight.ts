@@ -15,8 +15,9 @@ export interface PreflightCheck extends Check {
 }
 
 /**
- * Looks at everything an operation needs, all at once: no call to the array while the inventory says that all is well, one
- * round trip where it does not or where `fresh` asks for it. Changes nothing; failures are in the answer.
+ * Looks at everything an operation needs, all at once; changes nothing, failures are in the answer. While the inventory says
+ * that all is well, the array is not asked. Where it does not, or where `fresh` asks for it, everything is read now, in one
+ * round trip: so nothing is refused on what was true a while ago, and the failures are all of them.
  */
 export async function preflight(
   context: StorageContext,
@@ -24,12 +25,18 @@ export async function preflight(
   deadline: Deadline,
   fresh = false,
 ): Promise<readonly PreflightCheck[]> {
-  const run = new PreflightRun(context, request, deadline, fresh);
-  // Without a session there is nothing that the others could look at; a ping need not be waited for.
   if (context.array.connection().state !== 'ready') {
-    const connection = await checked('connection', lookAtConnection(run));
+    // Without a session there is nothing that the others could look at.
+    const connection = await checked('connection', lookAtConnection(new PreflightRun(context, request, deadline, false)));
     if (connection?.error !== undefined) return [connection];
   }
+  if (fresh) return lookAtAll(new PreflightRun(context, request, deadline, true));
+  const known = await lookAtAll(new PreflightRun(context, request, deadline, false));
+  const doubted = known.some((check) => check.error !== undefined) && !known.some((check) => check.error?.kind === 'unavailable');
+  return doubted ? lookAtAll(new PreflightRun(context, request, deadline, true)) : known;
+}
+
+async function lookAtAll(run: PreflightRun): Promise<readonly PreflightCheck[]> {
   const looks = Object.entries({ connection: lookAtConnection, ...PREFLIGHT_LOOKS });
   const checks = await Promise.all(looks.map(([name, look]) => checked(name, look(run))));
   return withoutEchoes(checks.filter((check) => check !== null));

@@ -2,7 +2,7 @@ import { StorageError } from '../../core/errors.ts';
 import type { Deadline } from '../../core/ports.ts';
 import { assertSnapshotName, parseVolumeName, printable } from '../../core/volume-name.ts';
 import type { StorageContext } from '../context.ts';
-import { findVolume, type Volume } from '../lookup.ts';
+import { findVolume, type Volume, zvolId } from '../lookup.ts';
 import { readSpace, type SpaceReading } from '../space.ts';
 
 export const PREFLIGHT_OPERATIONS = ['allocate', 'clone', 'resize', 'rollback'] as const;
@@ -74,22 +74,17 @@ export class PreflightRun {
     const { request } = this;
     if (request.operation === 'allocate') return Promise.resolve(null);
     return this.#once('volume', async () => {
-      if (this.fresh) await this.readVolumes();
+      const { name } = parseVolumeName(request.volume);
+      const zvols = this.context.inventory.zvolCollection(this.context.config.dataset);
+      if (this.fresh) await zvols.refresh(zvolId(this.context, name), this.deadline);
       return findVolume(this.context, request.volume, this.deadline);
     });
   }
 
-  /** All volumes with their exports, read now. */
-  async readVolumes(): Promise<void> {
-    const { config, inventory } = this.context;
-    const all = [inventory.zvolCollection(config.dataset), inventory.extents, inventory.mappings] as const;
-    await this.#once('volumes', () => Promise.all(all.map((one) => one.reload(this.deadline))));
-  }
-
-  /** Targets and portals, read now. */
-  async readTargets(): Promise<void> {
-    const { targets, portals } = this.context.inventory;
-    await this.#once('targets', () => Promise.all([targets.reload(this.deadline), portals.reload(this.deadline)]));
+  /** Waits until targets and portals are known, in a fresh run as they are now. */
+  async targets(): Promise<void> {
+    const both = [this.context.inventory.targets, this.context.inventory.portals] as const;
+    await this.#once('targets', () => Promise.all(both.map((one) => (this.fresh ? one.reload(this.deadline) : one.all(this.deadline)))));
   }
 
   #once<T>(key: string, read: () => Promise<T>): Promise<T> {
