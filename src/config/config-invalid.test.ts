@@ -1,7 +1,7 @@
 import { expect, it } from 'vitest';
 import { configInvalid } from './config-invalid.ts';
 
-it('is one error with a line a fault: errors first, then warnings, no hints', () => {
+it('is one error with a line a fault: errors first, then warnings, hints not', () => {
   const error = configInvalid('nas', [
     { setting: 'api_insecure', severity: 'warning', message: 'accepts any certificate', cure: 'set fingerprint' },
     { setting: 'dataset', severity: 'error', message: 'is missing', cure: 'set dataset to tank/x' },

@@ -3,7 +3,7 @@ import type { ConfigFault } from './storage-config.ts';
 
 /** `api_retry_max: '11' is not …; set api_retry_max to …`: setting, message and cure in one line. */
 export function faultLine(fault: ConfigFault): string {
-  return `${fault.setting}: ${fault.message}; ${fault.cure}`;
+  return `${fault.setting}: ${fault.message}; ${fault.cure}`.replace(/\s*\n\s*/g, ' ');
 }
 
 export function hasError(faults: readonly ConfigFault[]): boolean {
@@ -16,6 +16,9 @@ export function configInvalid(id: string, faults: readonly ConfigFault[]): Stora
   const warnings = faults.filter((fault) => fault.severity === 'warning');
   const lines = [...errors.map(faultLine), ...warnings.map((fault) => `warning: ${faultLine(fault)}`)];
   return new StorageError('CONFIG_INVALID', [`storage '${id}' cannot be used with these settings:`, ...lines].join('\n  '), {
+    // each line has its own cure
+    causes: [],
+    hints: ['pve-truenas config check'],
     facts: { faults: [...errors, ...warnings] },
     state: 'nothing was changed',
   });

@@ -32,7 +32,7 @@ const ISCSI_PORT = 3260;
 /** `IP`, `IP:port`, `[v6]`, `[v6]:port` or a bare IPv6 address; the port defaults to 3260. */
 export const portalRule: TextRule<PortalAddress> = (text) => {
   if (isIPv6(text)) return { value: { host: text, port: ISCSI_PORT } };
-  const parts = /^(\[.*\]|[^:]*)(?::(.*))?$/.exec(text);
+  const parts = /^(\[.*\]|[^:[\]]*)(?::(.*))?$/.exec(text);
   if (parts === null) return { wrong: `'${printable(text)}': an IPv6 address with a port is written [address]:port` };
   const [, host = '', port] = parts;
   const checked = hostOf(host);

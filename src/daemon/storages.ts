@@ -25,7 +25,7 @@ import type { LunRestFile } from './lun-rest-file.ts';
 
 export const STORAGE_TYPE = 'truenasplugin';
 
-/** ms for which the session of a section that was found right is kept before PVE uses it */
+/** ms for which a session is kept that only a check needed */
 const KEPT_MS = 30_000;
 
 export interface StoragesOptions {
@@ -75,10 +75,10 @@ export class Storages {
 
   /**
    * Runs `work` on a storage as the caller describes it without taking that description over: the storage's own session and
-   * what runs on it stay. A session that only this needed is kept for a moment when `work` is content, since PVE calls next.
-   * Errors: those of resolve.
+   * what runs on it stay. A session that only this needed is kept for a moment: PVE calls next, or the user tries again, and
+   * each login counts (truenas-api 3.3). Errors: those of resolve.
    */
-  async trying<T>(param: StorageParam, work: (context: StorageContext) => Promise<T>, content: (result: T) => boolean): Promise<T> {
+  async trying<T>(param: StorageParam, work: (context: StorageContext) => Promise<T>): Promise<T> {
     const { entry, context } = await this.#open(param);
     const user = randomUUID();
     entry.users.add(user);
@@ -89,13 +89,10 @@ export class Storages {
     try {
       // settings or key are being changed: a session that was refused before deserves another attempt
       entry.array.credentialChanged();
-      const result = await work(context);
-      if (content(result)) this.#options.clock.after(KEPT_MS, letGo);
+      return await work(context);
+    } finally {
+      if (entry.array.connection().state === 'ready') this.#options.clock.after(KEPT_MS, letGo);
       else letGo();
-      return result;
-    } catch (error) {
-      letGo();
-      throw error;
     }
   }
 

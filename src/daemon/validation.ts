@@ -55,7 +55,7 @@ export async function judgeStorage(
     const limit = Math.min(config.apiTimeoutMs, Math.max(1, deadline.remaining()));
     const look = (context: StorageContext): Promise<readonly ConfigFault[]> =>
       withDeadline(clock, limit, 'checking the storage', (within) => arrayFaults(context, action, within), deadline.signal);
-    return { asked: true, faults: [...own, ...(await storages.trying(param, look, (found) => !hasError(found)))] };
+    return { asked: true, faults: [...own, ...(await storages.trying(param, look))] };
   } catch (thrown) {
     const error = asStorageError(thrown);
     const cure = forStorage(error.hints[0] ?? 'pve-truenas health', param.id);
@@ -67,12 +67,14 @@ async function arrayFaults(context: StorageContext, action: Occasion['action'], 
   const checks = await inspect(context, deadline);
   const section = readerOf(context.section, []);
   const named = (check: Check): string => {
-    const setting = check.setting === undefined ? undefined : settingNamed(check.setting);
-    return setting === undefined ? (check.setting ?? check.name) : section.nameOf(setting);
+    const blamed = check.setting ?? (check.name === 'connection' ? 'api_host' : undefined);
+    const setting = blamed === undefined ? undefined : settingNamed(blamed);
+    return setting === undefined ? check.name : section.nameOf(setting);
   };
   const faults = checks.flatMap((check): ConfigFault[] => {
     if (check.state === 'ok') return [];
-    const blocks = check.state === 'critical' && (action === 'probe' || check.setting !== undefined);
+    const blamed = check.setting !== undefined || check.name === 'connection';
+    const blocks = check.state === 'critical' && (action === 'probe' || blamed);
     return [
       {
         setting: named(check),

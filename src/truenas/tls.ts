@@ -201,5 +201,8 @@ export function connectionError(endpoint: Endpoint, error: Error): StorageError 
   if (code.startsWith('ERR_SSL') || code === 'EPROTO') {
     return new StorageError('ARRAY_PROTOCOL', `${at} does not speak TLS as TrueNAS does (${code}); check api_port`, { cause: error });
   }
+  if (endpoint.apiScheme === 'ws' && (code === 'ECONNRESET' || code.startsWith('HPE_'))) {
+    return new StorageError('ARRAY_PROTOCOL', `${at} does not speak HTTP without TLS (${code}); check api_port`, { cause: error });
+  }
   return unreachable(endpoint, `no connection to ${at}: ${code === '' ? error.message : code}`, error);
 }

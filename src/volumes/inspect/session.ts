@@ -10,6 +10,7 @@ const BLAME: Readonly<Record<string, string>> = {
   ARRAY_UNREACHABLE: 'api_host',
   ARRAY_PROTOCOL: 'api_port',
   TLS_UNTRUSTED: 'fingerprint',
+  CONFIG_INVALID: 'truenas-ca',
   INSECURE_TRANSPORT: 'api_scheme',
   AUTH_FAILED: 'api_key',
   AUTH_RATE_LIMITED: 'api_key',
