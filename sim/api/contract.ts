@@ -138,6 +138,8 @@ export interface Persistent {
 export interface ArrayControls {
   /** Health of the pool; `detail` left out: zpool's own sentence for this state. */
   setPool(status: PoolStatus, detail?: string | null): void;
+  /** The dataset is encrypted and its key is not loaded: nothing can be made in it, nothing below it is exported. */
+  lockDataset(dataset: string, locked: boolean): Promise<void>;
   /** Something on the array keeps a zvol open: destroying it is refused as busy. Errors: ZfsError not-found. */
   holdZvol(zvol: string, open: boolean): void;
   /** For zvols made from now on: how many looks at the device node find nothing. */

@@ -123,7 +123,8 @@ export class DatasetEntries {
       if (value !== undefined) entry[API_NAMES[name] ?? name] = propertyObject(this.release, name, value);
     }
     if (this.release === '25.04' || extra.properties === null || extra.properties.some((name) => CRYPTO.has(name))) {
-      Object.assign(entry, { encrypted: false, encryption_root: null, key_loaded: false, locked: false });
+      const locked = this.state.isLocked(record.name);
+      Object.assign(entry, { encrypted: locked, encryption_root: locked ? record.name : null, key_loaded: false, locked });
     }
     entry['mountpoint'] = record.type === 'FILESYSTEM' ? `/mnt/${record.name}` : null;
     this.addUserProperties(entry, record, extra);

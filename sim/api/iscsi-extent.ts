@@ -124,7 +124,7 @@ export function extentMethods(core: ArrayCore): SimMethod[] {
       rolePrefix: 'SHARING_ISCSI_EXTENT',
       rows: () => extents.all(),
       get: (id) => extents.get(id),
-      entry: (row) => extentEntry(core.release, row),
+      entry: (row) => extentEntry(core, row),
       createParam: (release) => param('iscsi_extent_create', createModel(release)),
       updateParam: (release) => param('iscsi_extent_update', updateModel(release)),
       deleteParams: [param('remove', flag, false), param('force', flag, false)],
@@ -188,9 +188,9 @@ export function extentMethods(core: ArrayCore): SimMethod[] {
   ];
 }
 
-function extentEntry(release: SimRelease, row: ExtentRecord): Record<string, unknown> {
+function extentEntry({ release, zfs }: ArrayCore, row: ExtentRecord): Record<string, unknown> {
   const { product_id, ...common } = row;
-  const entry: Record<string, unknown> = { ...common, disk: row.path, locked: false };
+  const entry: Record<string, unknown> = { ...common, disk: row.path, locked: zfs.isLocked(zvolOfPath(row.path)) };
   if (release !== '25.04') entry['product_id'] = product_id ?? 'iSCSI Disk';
   if (release === '26.0') {
     // filled for FILE extents only

@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { z } from 'zod';
 import { type ArrayCore, pause } from '../state/array-core.ts';
+import { zvolOfPath } from '../state/iscsi/exports.ts';
 import type { NamespaceRecord } from '../state/nvmet/records.ts';
 import { PythonError, type SimMethod } from './contract.ts';
 import { crudMethods } from './crud.ts';
@@ -126,7 +127,7 @@ function namespaceEntry(core: ArrayCore, row: NamespaceRecord): Record<string, u
   return {
     ...common,
     subsys: subsystemEntry(core, referenced(core.nvmet.subsystems.get(subsystem), `subsystem ${subsystem}`)),
-    locked: false,
+    locked: core.zfs.isLocked(zvolOfPath(row.device_path)),
     // filled for FILE namespaces only
     ...(core.release === '26.0' ? { dataset: null, relative_path: null } : {}),
   };

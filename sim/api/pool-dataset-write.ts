@@ -99,6 +99,10 @@ async function createDataset(core: ArrayCore, wanted: DatasetCreate): Promise<vo
     problems.add(attribute, `${parent.name}: parent may not be a ZFS volume`);
     problems.check();
   }
+  if (core.zfs.isLocked(parent.name)) {
+    problems.add(attribute, `${parentName(wanted.name) ?? ''} must be unlocked to create ${wanted.name}.`);
+    problems.check();
+  }
   if (wanted.encryption) throw notModelled('encrypted datasets');
 
   await pause();

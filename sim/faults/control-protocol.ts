@@ -29,6 +29,7 @@ export const controlRequest = z.discriminatedUnion('command', [
     address: z.string().min(1).max(64).default('127.0.0.1'),
   }),
   z.strictObject({ command: z.literal('session-remove'), target: targetName, initiator: initiatorName }),
+  z.strictObject({ command: z.literal('dataset-lock'), dataset: z.string().min(1).max(255), locked: z.boolean().default(true) }),
   z.strictObject({ command: z.literal('zvol-busy'), zvol: z.string().min(1).max(255), busy: z.boolean().default(true) }),
   z.strictObject({ command: z.literal('reload-fails'), fails: z.boolean().default(true) }),
   z.strictObject({ command: z.literal('sessions') }),

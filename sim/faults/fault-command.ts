@@ -98,6 +98,11 @@ export function addFaultCommand(program: Command, output: CommandOutput, environ
     }),
   );
   add('session-remove <target> <initiator>', 'log it out again', (target, initiator) => ({ command: 'session-remove', target, initiator }));
+  add('dataset-lock <dataset> [on|off]', 'the dataset is encrypted and locked', (dataset, word) => ({
+    command: 'dataset-lock',
+    dataset,
+    locked: onOff(word),
+  }));
   add('zvol-busy <zvol> [on|off]', 'something on the array keeps a zvol open', (zvol, word) => ({
     command: 'zvol-busy',
     zvol,

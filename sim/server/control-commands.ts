@@ -67,6 +67,9 @@ export function controlCommands(parts: ControlParts): (request: ControlRequest) 
         if (ended === 0) throw new Error(`no session of ${initiator} on ${target}`);
         return null;
       }
+      case 'dataset-lock':
+        await array.controls.lockDataset(request.dataset, request.locked);
+        return null;
       case 'zvol-busy':
         array.controls.holdZvol(request.zvol, request.busy);
         return null;

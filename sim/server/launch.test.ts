@@ -51,6 +51,20 @@ describe('control commands change the array', () => {
     await expect(simulator.command(logout)).rejects.toThrow('no session');
   });
 
+  it('locks a dataset', async () => {
+    const simulator = await start();
+    const client = await TestingClient.open(simulator);
+    await client.login(simulator);
+    await simulator.command({ command: 'dataset-lock', dataset: 'tank/proxmox', locked: true });
+    const entry = (await client.call('pool.dataset.get_instance', 'tank/proxmox')).result;
+    expect(entry).toMatchObject({ encrypted: true, key_loaded: false, locked: true });
+    const refused = await client.call('pool.dataset.create', { name: 'tank/proxmox/a', type: 'VOLUME', volsize: 1024 ** 3 });
+    expect(refused.error?.data?.reason).toContain('tank/proxmox must be unlocked to create tank/proxmox/a.');
+    await simulator.command({ command: 'dataset-lock', dataset: 'tank/proxmox', locked: false });
+    expect((await client.call('pool.dataset.get_instance', 'tank/proxmox')).result).toMatchObject({ locked: false });
+    await expect(simulator.command({ command: 'dataset-lock', dataset: 'tank/none', locked: true })).rejects.toThrow('does not exist');
+  });
+
   it('keeps a zvol busy and lets the service fail to reload', async () => {
     const simulator = await start();
     const client = await TestingClient.open(simulator);

@@ -128,6 +128,12 @@ export function createArray(services: SimServices, options: ArrayOptions): SimAr
     stop: () => luns.stop(),
     controls: {
       setPool: (status, detail) => pool.set(status, detail),
+      lockDataset: (dataset, locked) => {
+        const { name } = zfs.mustDataset(dataset);
+        if (locked) zfs.locked.add(name);
+        else zfs.locked.delete(name);
+        return core.applyExports();
+      },
       holdZvol: (zvol, open) => core.hold(zvol, open),
       setZvolDeviceLag: (looks) => {
         core.zvolDeviceLag = looks;

@@ -25,7 +25,7 @@ export function servedTargets(iscsi: IscsiState, zfs: ZfsState): ServedTarget[] 
       const extent = iscsi.extents.get(mapping.extent);
       if (extent === undefined || !extent.enabled || extent.type !== 'DISK' || luns.has(mapping.lunid)) continue;
       const zvol = zfs.dataset(zvolOfPath(extent.path));
-      if (zvol === undefined || zvol.type !== 'VOLUME') continue;
+      if (zvol === undefined || zvol.type !== 'VOLUME' || zfs.isLocked(zvol.name)) continue;
       luns.set(mapping.lunid, {
         lun: mapping.lunid,
         key: zvol.guid,

@@ -40,6 +40,8 @@ export class ZfsState {
   version = 0;
   /** Fault "pool full". */
   full = false;
+  /** Names of encrypted datasets whose key is not loaded (control command). */
+  readonly locked = new Set<string>();
   /** guids of zvols that something on the array holds open (export or fault). */
   readonly open = new Set<string>();
 
@@ -124,6 +126,12 @@ export class ZfsState {
     const found = this.byName.get(name);
     if (found === undefined) throw new ZfsError('not-found', `cannot open '${name}': dataset does not exist`, [name]);
     return found;
+  }
+
+  /** Whether the dataset or one above it is locked. */
+  isLocked(name: string): boolean {
+    for (let above: string | null = name; above !== null; above = parentName(above)) if (this.locked.has(above)) return true;
+    return false;
   }
 
   datasetByGuid(guid: string): DatasetRecord | undefined {
