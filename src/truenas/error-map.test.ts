@@ -33,6 +33,8 @@ const invalid = (...extra: unknown[]): unknown => ({
 
 describe('refusals of TrueNAS (truenas-api 9, 10, 11)', () => {
   it.each([
+    ['suspended pool', create, callFailure(14, '[EFAULT] Failed to create dataset: pool I/O is currently suspended'), 'POOL_SUSPENDED'],
+    ['suspended pool', snap, callFailure(14, '[EFAULT] Failed to snapshot tank/x@s: pool I/O is currently suspended'), 'POOL_SUSPENDED'],
     [
       'exists, 25.x',
       create,

@@ -129,6 +129,7 @@ function errorCode(request: ApiRequest<unknown>, errno: number, extra: readonly 
   // [libzfs]: EFAULT and EINVAL carry the reason in words only (truenas-api 9, 10).
   const words = reason.toLowerCase();
   if (errno === ENOSPC || words.includes('out of space') || words.includes('of your available space')) return 'NO_SPACE';
+  if (words.includes('i/o is currently suspended')) return 'POOL_SUSPENDED';
   switch (request.subject) {
     case 'zvol':
       return zvolCode(errno, attributeOf(extra), words);

@@ -117,6 +117,13 @@ function trueCause(error: unknown): unknown {
     const why = error.cause instanceof Error ? ` (${error.cause.message})` : '';
     return new StorageError('ARRAY_UNREACHABLE', `TrueNAS did not answer the login${why}`, { cause: error });
   }
+  if (isMethodMissing(error)) {
+    return new StorageError('RELEASE_UNSUPPORTED', 'this TrueNAS has no login that pve-truenas knows', {
+      causes: ['this TrueNAS is newer than this version of pve-truenas knows'],
+      hints: ['install the newest version of pve-truenas', 'curl -k https://HOST/api/versions'],
+      cause: error,
+    });
+  }
   if (error instanceof RefusedError) {
     return authFailed(`TrueNAS refuses the login: ${error.message}`, error);
   }

@@ -21,8 +21,16 @@ export async function destroyZvol(context: StorageContext, zvol: Zvol, deadline:
     return now === null || !isSameZvol(now, zvol);
   };
   let busy: StorageError | null = null;
+  let attempts = 0;
+  // When the caller's time ends meanwhile, what the array said is a better answer than that.
+  const slept = (ms: number): Promise<boolean> =>
+    clock.sleep(ms, deadline.signal).then(
+      () => true,
+      () => false,
+    );
   for (const wait of BUSY_WAITS) {
-    if (wait > 0) await clock.sleep(wait, deadline.signal);
+    if (attempts > 0 && !(await slept(wait))) break;
+    attempts += 1;
     // What is deleted by name again must still be what it was: someone may have made a new volume of this name meanwhile.
     if (wait > 0 && (await gone())) {
       await inventory.zvolCollection(config.dataset).refresh(zvol.id, deadline);
@@ -48,7 +56,9 @@ export async function destroyZvol(context: StorageContext, zvol: Zvol, deadline:
       return;
     }
   }
-  throw new StorageError('DELETE_UNCONFIRMED', `zvol '${zvol.id}' is still there after ${BUSY_WAITS.length} attempts to delete it`, {
+  const words = busy === null ? '' : ` (${busy.message})`;
+  const times = attempts === 1 ? 'an attempt' : `${attempts} attempts`;
+  throw new StorageError('DELETE_UNCONFIRMED', `zvol '${zvol.id}' is still there after ${times} to delete it${words}`, {
     ...(busy === null ? {} : { cause: busy }),
     state: 'its extent and LUN are removed, its data is still there',
   });

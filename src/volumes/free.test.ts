@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { FakeHost } from '../host/testing/fake-host.ts';
+import { deadlineAfter } from '../core/deadline.ts';
 import { RefusedError } from '../core/errors.ts';
 import { allocate } from './allocate.ts';
 import { finishFree, free } from './free.ts';
@@ -54,6 +55,54 @@ describe('free', () => {
     await expect(freeIt(w)).rejects.toMatchObject({ code: 'VOLUME_HAS_CLONES' });
     expect(w.array.contents()).toEqual({ zvols: 2, extents: 1, mappings: 1, snapshots: 1 });
     expect(w.journal.open.size).toBe(0);
+  });
+
+  it('changes nothing while a snapshot that is known is held, and says how to let go of it', async () => {
+    const w = await withDisk();
+    await w.run((context, deadline) => createSnapshot(context, 'vm-100-disk-0', 's1', deadline));
+    w.array.holds.add('tank/pve/vm-100-disk-0@s1');
+    await expect(freeIt(w)).rejects.toMatchObject({
+      code: 'VOLUME_BUSY',
+      message: "volume 'tn:vm-100-disk-0' cannot be deleted: somebody holds its snapshots 'tank/pve/vm-100-disk-0@s1'",
+    });
+    expect(w.array.contents()).toEqual({ zvols: 1, extents: 1, mappings: 1, snapshots: 1 });
+    expect(w.array.count('deleteMapping', 'deleteExtent', 'deleteZvol', 'deleteSnapshot')).toBe(0);
+  });
+
+  it('exports the volume again when an unknown snapshot turns out to be held', async () => {
+    const w = await withDisk();
+    w.array.putSnapshot('tank/pve/vm-100-disk-0', 'auto');
+    w.array.holds.add('tank/pve/vm-100-disk-0@auto');
+    await expect(freeIt(w)).rejects.toMatchObject({ code: 'VOLUME_BUSY' });
+    expect(w.array.contents()).toEqual({ zvols: 1, extents: 1, mappings: 1, snapshots: 1 });
+    expect(w.journal.open.size).toBe(0);
+  });
+
+  it('is not begun without the role that it ends with', async () => {
+    const w = await withDisk();
+    w.array.roles_ = ['READONLY_ADMIN', 'DATASET_WRITE', 'SHARING_ISCSI_EXTENT_WRITE', 'SHARING_ISCSI_TARGETEXTENT_WRITE'];
+    await w.run((context, deadline) => context.inventory.refreshRoles(deadline));
+    await expect(freeIt(w)).rejects.toMatchObject({ code: 'NOT_AUTHORIZED', message: expect.stringContaining('DATASET_DELETE') as string });
+    expect(w.array.count('deleteMapping', 'deleteExtent', 'deleteZvol')).toBe(0);
+    w.array.roles_ = ['FULL_ADMIN'];
+    await freeIt(w);
+    expect(w.array.contents()).toEqual(EMPTY);
+  });
+
+  it('says what TrueNAS said when the time ends between two attempts', async () => {
+    const w = await withDisk();
+    w.array.deleteZvol = () => Promise.reject(new RefusedError('VOLUME_BUSY', 'dataset is busy', { errno: 16 }));
+    const short = w.run(async (context) => {
+      const deadline = deadlineAfter(w.clock, 1000, 'test');
+      await free(context, 'vm-100-disk-0', deadline).finally(() => deadline.release());
+    });
+    await expect(short).rejects.toMatchObject({
+      code: 'DELETE_UNCONFIRMED',
+      message: expect.stringMatching(
+        /'tank\/pve\/vm-100-disk-0' is still there after 2 attempts to delete it \(dataset is busy\)/,
+      ) as string,
+    });
+    expect(w.journal.left).toHaveLength(1);
   });
 
   it('F-312: refuses while something on this node holds the device, and changes nothing', async () => {

@@ -7,12 +7,13 @@ import { type StorageContext, volumeKey } from './context.ts';
 import { destroyZvol } from './destroy-zvol.ts';
 import { deleteExtent, deleteMapping, deleteOnce, exportZvol } from './export-zvol.ts';
 import { exportIndex, findVolume, type Volume, withExport, zvolId } from './lookup.ts';
+import { lacksRoles, missingRoles } from './needed-roles.ts';
 import { extentDisk, isPerlPluginExtent, ownerOf } from './owner-mark.ts';
 
 /**
  * Deletes a volume for good: its device on this node, LUN, extent, snapshots, zvol; three changes and one read when it
  * has no snapshots. What could refuse is asked before the first change; once begun it is finished, also after a crash.
- * Errors: VOLUME_MISSING, VOLUME_FOREIGN, VOLUME_BUSY, DEVICE_BUSY, VOLUME_HAS_CLONES, DELETE_UNCONFIRMED.
+ * Errors: VOLUME_MISSING, VOLUME_FOREIGN, VOLUME_BUSY, DEVICE_BUSY, VOLUME_HAS_CLONES, NOT_AUTHORIZED, DELETE_UNCONFIRMED.
  */
 export async function free(context: StorageContext, volname: string, deadline: Deadline): Promise<void> {
   const { name } = parseVolumeName(volname);
@@ -21,7 +22,8 @@ export async function free(context: StorageContext, volname: string, deadline: D
     const volume = await findVolume(context, volname, deadline);
     assertNoKnownClones(context, volume);
     const exports = exportsOf(context, volume);
-    if (context.inventory.knownSnapshots(id).size > 0) await assertNoClonesOfSnapshots(context, id, deadline);
+    await assertMayDelete(context, id, deadline);
+    if (context.inventory.knownSnapshots(id).size > 0) await assertSnapshotsFree(context, volume.zvol, deadline);
     await releaseHere(context, volume, deadline);
 
     const operation: OpenOperation = {
@@ -80,6 +82,21 @@ export async function finishFree(context: StorageContext, operation: OpenOperati
   log.info('interrupted deletion finished', { zvol: operation.zvol });
 }
 
+/** Begun without the right to finish it, a deletion would leave a volume without a LUN. Roles are read once a session. */
+async function assertMayDelete({ array, config, inventory }: StorageContext, zvol: string, deadline: Deadline): Promise<void> {
+  const { release } = array.connection();
+  const needed = ['DATASET_DELETE', 'SHARING_ISCSI_EXTENT_WRITE', 'SHARING_ISCSI_TARGETEXTENT_WRITE'];
+  if (inventory.knownSnapshots(zvol).size > 0) needed.push('SNAPSHOT_DELETE');
+  const lacking = (held: readonly string[] | null): readonly string[] =>
+    held === null || release === null
+      ? []
+      : missingRoles(held, release).flatMap(({ anyOf }) => (anyOf.some((role) => needed.includes(role)) ? [anyOf.join(' or ')] : []));
+  const known = inventory.roles;
+  if (known !== null && lacking(known).length === 0) return;
+  const missing = lacking(await inventory.refreshRoles(deadline));
+  if (missing.length > 0) throw lacksRoles(config, missing);
+}
+
 /** A linked clone that the inventory knows forbids the deletion before anything was changed. */
 function assertNoKnownClones(context: StorageContext, volume: Volume): void {
   const prefix = `${volume.zvol.id}@`;
@@ -92,16 +109,28 @@ function assertNoKnownClones(context: StorageContext, volume: Volume): void {
     );
 }
 
-async function assertNoClonesOfSnapshots(context: StorageContext, zvol: string, deadline: Deadline): Promise<void> {
-  const snapshots = await context.array.snapshots(zvol, deadline);
-  const clones = (await Promise.all(snapshots.map((snapshot) => context.array.clonesOf(snapshot.id, deadline)))).flat();
-  if (clones.length > 0) throw hasClones(context, zvol, clones);
+/** Clones of the volume's snapshots and holds on them, asked of the array. Errors: VOLUME_HAS_CLONES, VOLUME_BUSY. */
+async function assertSnapshotsFree(context: StorageContext, zvol: Zvol, deadline: Deadline): Promise<void> {
+  const { array, config } = context;
+  const [snapshots, held] = await Promise.all([array.snapshots(zvol.id, deadline), array.heldSnapshots(zvol.id, deadline)]);
+  const clones = (await Promise.all(snapshots.map((snapshot) => array.clonesOf(snapshot.id, deadline)))).flat();
+  const name = zvol.id.slice(config.dataset.length + 1);
+  if (clones.length > 0) throw hasClones(context, name, clones);
+  if (held.length === 0) return;
+  const ids = held.map((snapshot) => `'${zvol.id}@${snapshot}'`).join(', ');
+  throw new StorageError('VOLUME_BUSY', `volume '${config.id}:${name}' cannot be deleted: somebody holds its snapshots ${ids}`, {
+    causes: ['a replication or backup program keeps the snapshot until it is done', 'someone set a hold by hand'],
+    hints: [
+      'TrueNAS: Data Protection: is a replication of this dataset running?',
+      `TrueNAS: System > Shell: zfs holds ${zvol.id}@${held[0] ?? ''}, then zfs release TAG SNAPSHOT when nobody needs it`,
+    ],
+    facts: { held: [...held] },
+  });
 }
 
 function hasClones(context: StorageContext, name: string, clones: readonly string[]): StorageError {
   return new StorageError('VOLUME_HAS_CLONES', `volume '${context.config.id}:${name}' is still the origin of ${clones.join(', ')}`, {
     hints: ['delete or promote the clones first'],
-    state: 'nothing was changed',
   });
 }
 
@@ -145,7 +174,7 @@ async function destroyWithSnapshots(context: StorageContext, zvol: Zvol, deadlin
       // Whatever the refusal says, the answer is in the list of snapshots (classified by looking, not by its words: F-004).
       const snapshots = await array.snapshots(zvol.id, deadline);
       if (snapshots.length === 0) throw error;
-      await assertNoClonesOfSnapshots(context, zvol.id, deadline);
+      await assertSnapshotsFree(context, zvol, deadline);
     }
   }
   for (const snapshot of await array.snapshots(zvol.id, deadline)) {
@@ -159,7 +188,7 @@ async function destroyWithSnapshots(context: StorageContext, zvol: Zvol, deadlin
 }
 
 /**
- * A deletion that the array forbids for good (clones) is taken back: the volume gets a new extent and LUN. Anything
+ * A deletion that the array forbids for good (clones, holds) is taken back: the volume gets a new extent and LUN. Anything
  * else is finished later: the journal keeps it.
  */
 async function giveUp(
@@ -169,7 +198,7 @@ async function giveUp(
   error: StorageError,
   deadline: Deadline,
 ): Promise<never> {
-  if (error.code === 'VOLUME_HAS_CLONES' || error.code === 'SNAPSHOT_HAS_CLONES') {
+  if (error.code === 'VOLUME_HAS_CLONES' || error.code === 'SNAPSHOT_HAS_CLONES' || 'held' in error.facts) {
     const now = withExport(exportIndex(context), volume.name, volume.zvol);
     if (now.mapping === null) await exportZvol(context, volume.zvol, ownerOf(volume.zvol) ?? operation.id, deadline);
     await context.journal.end(operation.id);

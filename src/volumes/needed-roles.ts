@@ -1,4 +1,6 @@
+import type { StorageConfig } from '../config/storage-config.ts';
 import type { Release } from '../core/array-port.ts';
+import { StorageError } from '../core/errors.ts';
 
 export interface RoleNeed {
   /** Any one of these is enough. */
@@ -44,4 +46,14 @@ export function missingRoles(held: readonly string[], release: Release): readonl
   const covers = (role: string): boolean =>
     roles.has(role) || (role.endsWith('_READ') && (roles.has('READONLY_ADMIN') || roles.has(role.replace(/_READ$/, '_WRITE'))));
   return neededRoles(release).filter(({ anyOf }) => !anyOf.some(covers));
+}
+
+/** The refusal of an operation that TrueNAS would refuse halfway. `missing` is not empty. */
+export function lacksRoles(config: Pick<StorageConfig, 'apiUsername'>, missing: readonly string[]): StorageError {
+  const who = config.apiUsername === null ? "the API key's user" : `the API key's user '${config.apiUsername}'`;
+  const roles = missing.join(', ');
+  return new StorageError('NOT_AUTHORIZED', `${who} lacks the role${missing.length === 1 ? '' : 's'} ${roles}`, {
+    hints: [`TrueNAS: Credentials > Groups > Privileges: add ${roles}`],
+    facts: { missing },
+  });
 }

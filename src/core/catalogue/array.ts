@@ -21,6 +21,12 @@ export const ARRAY_ERRORS = {
     ],
     ['TrueNAS: Datasets: unlock it, or switch Read-only off', 'pve-truenas health'],
   ),
+  POOL_SUSPENDED: entry(
+    'refused',
+    'The pool takes no changes: ZFS suspended its input and output',
+    ['disks of the pool failed or are missing', 'a disk shelf or its cable is off'],
+    ['TrueNAS: Storage: state of the pool and its disks', 'TrueNAS: System > Shell: zpool status -v POOL', 'pve-truenas health'],
+  ),
   TARGET_MISSING: entry(
     'not-found',
     'The iSCSI target does not exist on TrueNAS',

@@ -10,7 +10,7 @@ import { type Check, ok, warning } from '../inspect/check.ts';
 import { inspectPool, isUnusable, poolText } from '../inspect/pool.ts';
 import { exportIndex, findTarget, knownLun, refreshExports, type Volume, volumeExists, withExport, zvolId } from '../lookup.ts';
 import { LUN_NUMBERS } from '../lun-allocator.ts';
-import { missingRoles } from '../needed-roles.ts';
+import { lacksRoles, missingRoles } from '../needed-roles.ts';
 import { assertRollbackPossible } from '../rollback-guard.ts';
 import { insufficientSpace, isTrusted, needOfGrowth, needOfNew, type SpaceNeed, weighSpace } from '../space.ts';
 import type { PreflightOperation, PreflightRun } from './run.ts';
@@ -198,11 +198,7 @@ async function lookAtRoles({ context, deadline, request, fresh }: PreflightRun):
     .filter(({ anyOf }) => anyOf.some((role) => ROLES[request.operation].includes(role)))
     .map(({ anyOf }) => anyOf.join(' or '));
   if (missing.length === 0) return ok('roles', 'the API key may do it');
-  const who = config.apiUsername === null ? "the API key's user" : `the API key's user '${config.apiUsername}'`;
-  throw new StorageError('NOT_AUTHORIZED', `${who} lacks the role${missing.length === 1 ? '' : 's'} ${missing.join(', ')}`, {
-    hints: [`TrueNAS: Credentials > Groups > Privileges: add ${missing.join(', ')}`],
-    facts: { missing },
-  });
+  throw lacksRoles(config, missing);
 }
 
 async function lookAtVolume(run: PreflightRun): Promise<Check | null> {
