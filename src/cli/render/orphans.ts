@@ -42,7 +42,7 @@ function rowsOf(orphans: readonly OrphanRow[], colours: Colours): string {
 }
 
 function reasons(orphans: readonly OrphanRow[], colours: Colours): string {
-  return orphans.map((row) => colours.dim(`  ${clean(row.name)}: ${clean(row.reason)}\n`)).join('');
+  return orphans.map((row) => `${colours.dim(`  ${clean(row.name)}: ${clean(row.reason)}`)}\n`).join('');
 }
 
 function sureWord(colours: Colours, certainty: OrphanRow['certainty']): string {
