@@ -192,6 +192,7 @@ export class StateWatch {
     const made: Watched = { context, judge: new StateJudge(), askedAt: now, datasetError: null, nextRead: 0, space: null, logged };
     this.#storages.set(id, made);
     this.#join(context);
+    this.#lookAtPortals();
     if (there !== undefined) this.#leave(there.context.array);
     return made;
   }
@@ -233,16 +234,19 @@ export class StateWatch {
     });
   }
 
+  #lookAtPortals(): void {
+    const contexts = [...this.#storages.values()].map(({ context }) => context);
+    const [first] = contexts;
+    if (first === undefined) return;
+    const portals = contexts.flatMap(({ config }) => config.portals);
+    this.#portals.look(portals, (portal, deadline) => first.probePortal(portal, deadline));
+  }
+
   #tick(): void {
     const now = this.#options.clock.monotonic();
     for (const [id, watched] of [...this.#storages]) if (now - watched.askedAt > KEEP_MS) this.forget(id);
     for (const array of this.#arrays.values()) array.tick();
-    const contexts = [...this.#storages.values()].map(({ context }) => context);
-    const [first] = contexts;
-    if (first !== undefined) {
-      const portals = contexts.flatMap(({ config }) => config.portals);
-      this.#portals.look(portals, (portal, deadline) => first.probePortal(portal, deadline));
-    }
+    this.#lookAtPortals();
     for (const watched of this.#storages.values()) {
       const { array, config } = watched.context;
       if (watched.datasetError !== null && now >= watched.nextRead && array.connection().state === 'ready') {

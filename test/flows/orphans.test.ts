@@ -1,4 +1,3 @@
-import { execFile } from 'node:child_process';
 import { existsSync, mkdirSync, readlinkSync, symlinkSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
@@ -8,10 +7,10 @@ import { systemClock } from '../../src/core/system-clock.ts';
 import type { Result } from '../../src/protocol/methods.ts';
 import { OWNER_PROPERTY, perlExtentName, STORAGE_PROPERTY } from '../../src/volumes/owner-mark.ts';
 import { backupCloneName } from '../../src/volumes/orphans/naming.ts';
+import { type Outcome, runCli } from './testing/command-line.ts';
 import { callArray, contentsOf, DaemonProcess, sectionFor } from './testing/daemon-process.ts';
 
 const GIB = 2 ** 30;
-const CLI = join(import.meta.dirname, '../../dist/pve-truenas.mjs');
 const OWNER = '7d444840-9dc0-41d1-b245-5ffdce74fad2';
 const SUBSYSTEM = 'nqn.2011-06.com.truenas:pve';
 /** The array's clock is three days late: what is made now is old enough to be judged. */
@@ -40,23 +39,9 @@ afterEach(async () => {
   await sim.stop();
 });
 
-interface Outcome {
-  readonly status: number;
-  readonly out: string;
-  readonly err: string;
-}
 type Report = Result<'overview.orphans'> & { cleaned?: { id: string; outcome: string; was: Record<string, unknown>; message: string }[] };
 
-/** The real command line; its output is a pipe. */
-function cli(...argv: readonly string[]): Promise<Outcome> {
-  const env = { ...process.env, PVE_TRUENAS_SOCKET: daemon.socket };
-  return new Promise((resolve) => {
-    execFile(process.execPath, [CLI, ...argv], { env }, (error, out, err) => {
-      resolve({ status: error === null ? 0 : Number(error.code), out, err });
-    });
-  });
-}
-
+const cli = (...argv: readonly string[]): Promise<Outcome> => runCli(daemon, ...argv);
 const parse = ({ out }: Outcome): Report => JSON.parse(out) as Report;
 const found = (report: Report): Record<string, string> =>
   Object.fromEntries(
