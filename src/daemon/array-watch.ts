@@ -66,7 +66,9 @@ export class ArrayWatch {
     const { array, clock } = this.#options;
     const connection = array.connection();
     if (connection.state !== 'ready') {
-      if (connection.state !== 'closed' && !this.#reconnecting) this.#reconnect();
+      // While logins are held back nothing comes of asking: the session tries when it may.
+      const heldBack = connection.limited !== null && connection.limited.until > clock.now();
+      if (connection.state !== 'closed' && !heldBack && !this.#reconnecting) this.#reconnect();
       return;
     }
     if ((connection.latencyMs ?? 0) >= ANSWER_MS.slow) this.#fast = 0;

@@ -157,6 +157,21 @@ describe('an array that is not there', () => {
     ]);
   });
 
+  it('is left alone while it takes no logins, and connected to as soon as it does', async () => {
+    const { world, array, watch } = bench('idle');
+    array.lose(world.clock.now(), 'TrueNAS takes no more logins');
+    array.session = { ...array.session, limited: { until: world.clock.now() + 61_000, reason: "waiting for the array's login window" } };
+    watch.see(world.context);
+    await world.clock.advance(60_000);
+    expect(array.attempts).toBe(0);
+    expect(watch.state(world.context).reasons).toMatchObject([
+      { code: 'login-window', message: expect.stringContaining('1 s left') as string },
+    ]);
+    array.back = true;
+    await world.clock.advance(10_000);
+    expect(watch.state(world.context).state).toBe('healthy');
+  });
+
   it('costs another array nothing', async () => {
     const dead = bench('idle');
     const good = await warm();

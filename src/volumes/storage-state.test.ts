@@ -115,6 +115,12 @@ describe('what the array itself says', () => {
     ['portal', { deadPortals: ['10.0.0.2:3260'] }, 'degraded', 'portal 10.0.0.2:3260 does not answer, 1 of 2 portals left'],
     ['portal', { deadPortals: ['a:1', 'b:1'] }, 'degraded', 'portals a:1, b:1 do not answer'],
     [
+      'renewal',
+      { connection: { ...READY, renewalError: new StorageError('AUTH_FAILED', 'TrueNAS does not accept the API key') } },
+      'degraded',
+      'the session could not be renewed: TrueNAS does not accept the API key',
+    ],
+    [
       'rate-limit',
       { connection: { ...READY, limited: { until: START + 3_000, reason: 'TrueNAS limits calls' } } },
       'degraded',
@@ -131,6 +137,11 @@ describe('what the array itself says', () => {
     judge.judge(facts(0));
     expect(codes(judge.judge(facts(5_000, { serviceRunning: false, deadPortals: ['a:1'] })))).toEqual(['service', 'portal']);
     expect(judge.judge(facts(9_000, { deadPortals: ['a:1'] }))).toMatchObject({ since: START + 5_000, reasons: [{ code: 'portal' }] });
+  });
+
+  it('a renewal that failed for now is none of them', () => {
+    const renewalError = new StorageError('ARRAY_UNREACHABLE', 'no answer');
+    expect(verdict(facts(0, { connection: { ...READY, renewalError } })).state).toBe('healthy');
   });
 
   it('takes what is not known for nothing', () => {

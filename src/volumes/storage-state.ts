@@ -15,6 +15,7 @@ export type ReasonCode =
   | 'pool'
   | 'service'
   | 'portal'
+  | 'renewal'
   | 'rate-limit'
   | 'slow'
   | 'retrying'
@@ -151,8 +152,13 @@ export class StateJudge {
 }
 
 /** What the array or a portal positively said. */
-function brokenParts({ pool, serviceRunning, portals, deadPortals }: StorageFacts): StateReason[] {
+function brokenParts({ pool, serviceRunning, portals, deadPortals, connection }: StorageFacts): StateReason[] {
   const reasons: StateReason[] = [];
+  const { renewalError } = connection;
+  // The next attempt may cure what is only unavailable; a key that is no longer accepted stays so, and the session ends some day.
+  if (renewalError !== null && renewalError.kind !== 'unavailable') {
+    reasons.push({ code: 'renewal', message: `the session could not be renewed: ${renewalError.message}` });
+  }
   if (serviceRunning === false) reasons.push({ code: 'service', message: 'the iSCSI service is not running' });
   if (pool !== null && (pool.status !== 'ONLINE' || !pool.healthy)) reasons.push({ code: 'pool', message: poolText(pool) });
   if (deadPortals.length > 0) {

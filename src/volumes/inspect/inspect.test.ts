@@ -144,7 +144,7 @@ describe('each check', () => {
     const w = storage();
     Object.assign(w.context, { probePortal: (_portal: unknown, deadline: { signal: AbortSignal }) => aborted(deadline.signal) });
     const began = w.clock.now();
-    expect((await faults(w))[0]?.message).toContain('not done within 3000 ms');
+    expect((await faults(w))[0]?.message).toContain('not done within 3 s');
     expect(w.clock.now() - began).toBeLessThan(4_000);
   });
 });
