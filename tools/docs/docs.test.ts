@@ -1,12 +1,13 @@
 import { existsSync, readdirSync, readFileSync, statSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { describe, expect, it } from 'vitest';
+import { buildProgram } from '../../src/cli/program.ts';
 import { ERROR_CATALOGUE } from '../../src/core/error-catalogue.ts';
 import { METRICS } from '../../src/core/metrics.ts';
 import { SETTINGS } from '../../src/config/schema.ts';
 import { METHODS } from '../../src/protocol/methods.ts';
 import { anchorsOf, deadLinks, type MarkdownPage } from './check-links.ts';
-import { unknownCodes, unknownMetrics, unknownSettings } from './check-names.ts';
+import { unknownCodes, unknownCommands, unknownMetrics, unknownSettings } from './check-names.ts';
 import { PAGES } from './pages.ts';
 
 const ROOT = resolve(import.meta.dirname, '../..');
@@ -21,6 +22,7 @@ function markdownBelow(folder: string): string[] {
 
 const paths = [...readdirSync(ROOT).filter((name) => name.endsWith('.md')), ...FOLDERS.flatMap(markdownBelow)];
 const pages: readonly MarkdownPage[] = paths.map((path) => ({ path, text: readFileSync(join(ROOT, path), 'utf8') }));
+const program = buildProgram(() => Promise.resolve());
 
 function textOf(path: string): string {
   const page = pages.find((one) => one.path === path);
@@ -66,12 +68,13 @@ describe('the pages', () => {
     expect(missing).toEqual([]);
   });
 
-  it.each([...pages, ADVICE])('$path names no setting, code or metric that does not exist', (page) => {
+  it.each([...pages, ADVICE])('$path names no setting, code, metric or command that does not exist', (page) => {
     expect({
       settings: unknownSettings(page),
       codes: unknownCodes(page),
       metrics: unknownMetrics(page.text),
-    }).toEqual({ settings: [], codes: [], metrics: [] });
+      commands: unknownCommands(page, program),
+    }).toEqual({ settings: [], codes: [], metrics: [], commands: [] });
   });
 });
 
