@@ -1,4 +1,4 @@
-import { isLoopback } from '../core/loopback.ts';
+import { isLoopback } from './loopback.ts';
 import { printable } from '../core/volume-name.ts';
 import { CONNECTION, FABRIC, PVE, VOLUMES } from './active-settings.ts';
 import { NQN_SETTINGS } from './inert-settings.ts';

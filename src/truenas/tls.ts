@@ -3,7 +3,7 @@ import { readFile } from 'node:fs/promises';
 import { connect as connectTcp, isIP, type LookupFunction, type Socket } from 'node:net';
 import { type ConnectionOptions, connect, rootCertificates, type TLSSocket } from 'node:tls';
 import { beginStep } from '../core/deadline.ts';
-import { isLoopback } from '../core/loopback.ts';
+import { isLoopback } from '../config/loopback.ts';
 import { StorageError } from '../core/errors.ts';
 import type { Deadline } from '../core/ports.ts';
 import { type ArrayConfig, bareHost, normalFingerprint } from './array-key.ts';
