@@ -49,6 +49,16 @@ export const faultModel = z
       repeat: z.int().min(1).max(10_000_000).default(1),
       done: z.boolean().default(false),
     }),
+    /** HTTP only: `GET /api/versions` and `connect` are refused with this status; `retryAfter`: the header, seconds or a date */
+    z.strictObject({
+      ...base,
+      fault: z.literal('http-status'),
+      status: z.int().min(400).max(599).default(429),
+      retryAfter: z
+        .string()
+        .regex(/^[\x20-\x7e]{1,40}$/)
+        .optional(),
+    }),
     /** allocations fail for lack of space */
     z.strictObject({ ...base, fault: z.literal('pool-full') }),
   ])

@@ -1,5 +1,5 @@
 import type { IncomingMessage, Server } from 'node:http';
-import { createServer as createPlain } from 'node:http';
+import { createServer as createPlain, STATUS_CODES } from 'node:http';
 import { createServer as createTls } from 'node:https';
 import type { AddressInfo, Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
@@ -105,6 +105,13 @@ export class ArrayServer {
     if (struck.includes('mute')) return;
     if (struck.includes('cut-before') || struck.includes('cut-after')) {
       socket.destroy();
+      return;
+    }
+    const status = faults.find((fault) => fault.fault === 'http-status');
+    if (status !== undefined) {
+      const retry = status.retryAfter === undefined ? '' : `Retry-After: ${status.retryAfter}\r\n`;
+      const phrase = STATUS_CODES[status.status] ?? '';
+      socket.end(`HTTP/1.1 ${status.status} ${phrase}\r\n${retry}Connection: close\r\nContent-Length: 0\r\n\r\n`);
       return;
     }
     const raw = faults.find((fault) => fault.fault === 'raw');

@@ -1,4 +1,4 @@
-import type { IncomingMessage } from 'node:http';
+import { type IncomingMessage, STATUS_CODES } from 'node:http';
 import { RESPONSE_ALREADY_SENT } from '@hono/node-server/utils/response';
 import { Hono } from 'hono';
 import type { SimRelease } from '../api/contract.ts';
@@ -33,6 +33,7 @@ export function httpApp(parts: HttpParts): Hono<{ Bindings: HttpBindings }> {
     }
     if (struck.includes('error')) return context.json({ message: 'Failed on purpose' }, 500);
     for (const fault of faults) {
+      if (fault.fault === 'http-status') return refusedWith(fault.status, fault.retryAfter);
       if (fault.fault === 'answer') return context.json(fault.result ?? null);
       if (fault.fault === 'raw') return context.html(fault.text.repeat(fault.repeat));
     }
@@ -44,4 +45,8 @@ export function httpApp(parts: HttpParts): Hono<{ Bindings: HttpBindings }> {
   if (parts.release !== '26.0') app.route('/api/v2.0', restRoutes(parts));
   app.notFound((context) => context.text('404: Not Found', 404));
   return app;
+}
+
+function refusedWith(status: number, retryAfter: string | undefined): Response {
+  return new Response(STATUS_CODES[status] ?? '', { status, headers: retryAfter === undefined ? {} : { 'retry-after': retryAfter } });
 }
