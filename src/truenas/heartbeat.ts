@@ -26,6 +26,7 @@ export class Heartbeat {
   readonly #options: HeartbeatOptions;
   #heardAt: number;
   #bytes = 0;
+  /** A ping was sent and nothing has come since. */
   #pinged = false;
   #waitingSince: number | null = null;
   #stopped = false;
@@ -49,6 +50,8 @@ export class Heartbeat {
   /** Something came from the peer. */
   alive(): void {
     this.#heardAt = this.#options.clock.monotonic();
+    this.#bytes = this.#options.received();
+    this.#pinged = false;
   }
 
   /** A call was sent: silence means more from now on. */
@@ -65,26 +68,21 @@ export class Heartbeat {
 
   #look(): void {
     const { clock, received, waiting } = this.#options;
-    const bytes = received();
-    const pinged = this.#pinged;
-    if (bytes !== this.#bytes) this.alive();
-    this.#bytes = bytes;
+    if (received() !== this.#bytes) this.alive();
     if (!waiting()) this.#waitingSince = null;
-    const silent = clock.monotonic() - this.#heardAt;
-    if (pinged && silent >= PONG_MS) {
+    if (this.#pinged) {
       this.stop();
-      this.#options.onDead(silent);
+      this.#options.onDead(clock.monotonic() - this.#heardAt);
       return;
     }
-    this.#pinged = false;
     const left = this.#patience() - (clock.monotonic() - Math.max(this.#heardAt, this.#waitingSince ?? 0));
     if (left > 0) {
       this.#arm(left);
       return;
     }
     this.#pinged = true;
-    this.#options.ping();
     this.#arm(PONG_MS);
+    this.#options.ping();
   }
 
   #patience(): number {

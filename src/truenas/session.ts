@@ -11,6 +11,7 @@ import type { Connection } from './connection.ts';
 import { Downtime } from './downtime.ts';
 import { type Established, isFinal } from './establish.ts';
 import { prove } from './proof.ts';
+import { keepAwayMs } from './rate-limits.ts';
 import { ReconnectDelay } from './reconnect-delay.ts';
 import { Renewal } from './renewal.ts';
 import { authority } from './tls.ts';
@@ -202,7 +203,8 @@ export class Session {
       ticket.end(error);
       if (this.#closing.signal.aborted) return;
       this.#options.log.warn('no session with TrueNAS', { code: error.code, reason: error.message });
-      this.#downtime.failed();
+      // What the array limits ends by itself; whoever has the time waits for that.
+      if (keepAwayMs(error) === null) this.#downtime.failed();
       if (isFinal(error)) {
         this.#refusedKey = keyHash;
         this.#setState('refused', error);

@@ -1,7 +1,8 @@
 import { deadlineAfter } from '../../core/deadline.ts';
-import { NO_METER } from '../../core/metrics.ts';
+import type { Meter } from '../../core/metrics.ts';
 import type { Deadline, Log } from '../../core/ports.ts';
 import { createArray, type TrueNasArray } from '../array.ts';
+import { ArrayGate } from '../array-gate.ts';
 import type { ArrayConfig } from '../array-key.ts';
 import { FakeClock } from './fake-clock.ts';
 import { ScriptedServer } from './scripted-server.ts';
@@ -36,8 +37,35 @@ export function config(port: number, over: Partial<ArrayConfig> = {}): ArrayConf
 }
 
 /** Turns of the event loop in which what is on its way over loopback arrives, and its answer too. */
-async function turns(): Promise<void> {
+export async function turns(): Promise<void> {
   for (let turn = 0; turn < 40; turn++) await new Promise((resolve) => setImmediate(resolve));
+}
+
+/** Counts what it is told, by name and by the values of all labels but the first, which is the array. */
+export class CountingMeter implements Meter {
+  readonly #counts = new Map<string, number>();
+
+  count(name: string, labels: Readonly<Record<string, string>>, by = 1): void {
+    const key = [name.replace('pve_truenas_', ''), ...Object.values(labels).slice(1)].join(' ');
+    this.#counts.set(key, (this.#counts.get(key) ?? 0) + by);
+  }
+
+  observe(name: string, labels: Readonly<Record<string, string>>): void {
+    this.count(name, labels);
+  }
+
+  set(): void {
+    // gauges are set by the collector
+  }
+
+  clear(): void {
+    // as set
+  }
+
+  /** `logins_total ok` */
+  of(key: string): number {
+    return this.#counts.get(key) ?? 0;
+  }
 }
 
 export interface Bench {
@@ -45,11 +73,12 @@ export interface Bench {
   readonly clock: FakeClock;
   readonly array: TrueNasArray;
   readonly log: string[];
+  readonly meter: CountingMeter;
   key: string;
   port: number;
   readonly deadline: (ms?: number) => Deadline;
-  /** Moves the clock on in steps of a second, with time for pings and answers between them. */
-  readonly elapse: (ms: number) => Promise<void>;
+  /** Moves the clock on in steps (ms), with time for pings and answers between them. */
+  readonly elapse: (ms: number, step?: number) => Promise<void>;
   readonly close: () => Promise<void>;
 }
 
@@ -59,25 +88,29 @@ export async function bench(over: Partial<ArrayConfig> = {}): Promise<Bench> {
   const port = await server.listen();
   const clock = new FakeClock();
   const lines: string[] = [];
+  const meter = new CountingMeter();
   const built: { bench: Bench | null } = { bench: null };
   const array = createArray({
     config: config(port, over),
     apiKey: () => Promise.resolve(built.bench?.key ?? API_KEY),
     clock,
     log: memoryLog(lines),
-    meter: NO_METER,
+    meter,
+    // The middle of every jitter.
+    gate: new ArrayGate(clock, () => 0.5),
   });
   const made: Bench = {
     server,
     clock,
     array,
     log: lines,
+    meter,
     key: API_KEY,
     port,
     deadline: (ms = 60_000) => deadlineAfter(clock, ms, 'test'),
-    elapse: async (ms) => {
-      for (let left = ms; left > 0; left -= 1000) {
-        clock.advance(Math.min(left, 1000));
+    elapse: async (ms, step = 1000) => {
+      for (let left = ms; left > 0; left -= step) {
+        clock.advance(Math.min(left, step));
         await turns();
       }
     },

@@ -46,6 +46,12 @@ export class ScriptedServer {
   readonly sockets = new Set<WebSocket>();
   versions: unknown = ['v25.04.2', 'v25.10.0', 'v25.10.5'];
   versionsStatus = 200;
+  /** Headers of the answer to GET /api/versions. */
+  versionsHeaders: Readonly<Record<string, string>> = {};
+  /** GET /api/versions is taken and never answered. */
+  muteVersions = false;
+  /** Refuses WebSockets with this status and these headers. */
+  upgradeRefusal: { readonly status: number; readonly headers: Record<string, string> } | null = null;
   requests = 0;
   pings = 0;
   answerPings = true;
@@ -60,12 +66,21 @@ export class ScriptedServer {
   constructor(scheme: 'wss' | 'ws' = 'wss') {
     const answer: RequestListener = (request, response) => {
       this.requests += 1;
+      if (this.muteVersions) return;
+      for (const [name, value] of Object.entries(this.versionsHeaders)) response.setHeader(name, value);
       response.statusCode = request.url === '/api/versions' ? this.versionsStatus : 404;
       response.end(typeof this.versions === 'string' ? this.versions : JSON.stringify(this.versions));
     };
     this.#http = scheme === 'wss' ? createServer({ key: SERVER_KEY, cert: SERVER_CERTIFICATE }, answer) : createPlainServer(answer);
     this.#http.on('tlsClientError', () => undefined);
-    this.#ws = new WebSocketServer({ server: this.#http, autoPong: false });
+    const verifyClient = (
+      _info: unknown,
+      admit: (yes: boolean, code?: number, text?: string, headers?: Record<string, string>) => void,
+    ) => {
+      if (this.upgradeRefusal === null) admit(true);
+      else admit(false, this.upgradeRefusal.status, '', this.upgradeRefusal.headers);
+    };
+    this.#ws = new WebSocketServer({ server: this.#http, autoPong: false, verifyClient });
     this.#ws.on('connection', (socket) => this.#serve(socket));
   }
 
