@@ -77,7 +77,7 @@ describe('without a call to the array', () => {
   });
 
   it('tells state and session of the array', async () => {
-    connectionIs({ since: world.clock.now() - 90_000, inFlight: 3 });
+    connectionIs({ sessionSince: world.clock.now() - 90_000, inFlight: 3 });
     expect(await values('pve_truenas_array_up')).toEqual({ 'nas:443': 1 });
     expect(await values('pve_truenas_session_age_seconds')).toEqual({ 'nas:443': 90 });
     expect(await values('pve_truenas_api_calls_in_flight')).toEqual({ 'nas:443': 3 });

@@ -101,7 +101,7 @@ function setArray(meter: Meter, array: string, contexts: readonly StorageContext
   meter.set(
     'pve_truenas_session_age_seconds',
     { array },
-    worst(({ state, since }) => (state === 'ready' ? seconds(now - since) : 0)),
+    worst(({ sessionSince }) => (sessionSince === null ? 0 : seconds(now - sessionSince))),
   );
   meter.set(
     'pve_truenas_api_calls_in_flight',

@@ -2,9 +2,11 @@ import { createJSONRPCErrorResponse, isJSONRPCID, type JSONRPCID, JSONRPCServer 
 import { z } from 'zod';
 import { asStorageError, StorageError } from '../core/errors.ts';
 import { deadlineAfter } from '../core/deadline.ts';
+import { formatDuration } from '../core/durations.ts';
 import type { Meter } from '../core/metrics.ts';
 import type { Clock, Deadline, Log } from '../core/ports.ts';
 import { DEADLINE_RANGE, type ErrorData, OLDEST_PROTOCOL_VERSION, PROTOCOL_VERSION, RPC_CODES } from '../protocol/envelope.ts';
+import { isChanging } from '../volumes/left-state.ts';
 import { logFailure } from './failed-call.ts';
 import { METHODS, type MethodName, type Params, type Result } from '../protocol/methods.ts';
 
@@ -16,8 +18,13 @@ interface CallEnvironment {
   readonly signal: AbortSignal;
 }
 
-/** Inner deadlines end this much before the caller's own, so that the caller gets the real reason (F-049). */
-const MARGIN_MS = 250;
+/**
+ * Inner deadlines end before the caller's own by a twentieth of it within these bounds (ms), so that the caller gets the real
+ * reason (F-049), also of what has to be taken back first.
+ */
+const MARGIN = { least: 250, most: 2_000 };
+/** ms before the caller's deadline at which he is answered in any case. */
+const LAST_WORD_MS = 50;
 
 const versionParam = z.object({ protocol: z.int() }).loose();
 
@@ -51,10 +58,11 @@ export function createRpc(
       const params = parsed.data as Params<MethodName>;
       if ('storage' in params) storage = params.storage.id;
       const asked = params.deadline_ms ?? DEADLINE_RANGE.default;
-      const span = Math.max(asked - Math.min(MARGIN_MS, asked / 4), 50);
+      const margin = Math.min(Math.max(asked / 20, MARGIN.least), MARGIN.most, asked / 4);
+      const span = Math.max(asked - margin, 50);
       const deadline = deadlineAfter(clock, span, name, signal);
       try {
-        const result = await handler(params, deadline);
+        const result = await inTime(name, handler(params, deadline), Math.max(asked - LAST_WORD_MS, span), deadline);
         measure('ok');
         log.debug('call', { method: name, ms: Math.round(clock.monotonic() - started) });
         return result;
@@ -66,6 +74,25 @@ export function createRpc(
       measure(error.code);
       logFailure(log, name, raw, error, Math.round(clock.monotonic() - started));
       throw error;
+    }
+  }
+
+  /** The outcome of `work`, or after `ms` that it is not known yet: what is still being finished or taken back then goes on. */
+  async function inTime<T>(name: MethodName, work: Promise<T>, ms: number, { signal }: Deadline): Promise<T> {
+    let cancel: () => void = () => undefined;
+    const late = new Promise<never>((_resolve, reject) => {
+      cancel = clock.after(ms, () => {
+        reject(notYet(name, ms, signal.reason));
+        work.then(
+          () => log.info('a call was finished after its caller was answered', { method: name }),
+          (error: unknown) => log.info('a call failed after its caller was answered', { method: name, error: String(error) }),
+        );
+      });
+    });
+    try {
+      return await Promise.race([work, late]);
+    } finally {
+      cancel();
     }
   }
 
@@ -82,6 +109,15 @@ export function createRpc(
     const response = await server.receive(request as Parameters<typeof server.receive>[0], { signal });
     return response === null ? null : JSON.stringify(response);
   };
+}
+
+/** `reason`: of the deadline that ended before, which names what was under way. */
+function notYet(name: MethodName, ms: number, reason: unknown): StorageError {
+  const known = reason instanceof StorageError && reason.code === 'DEADLINE' ? reason : null;
+  return new StorageError('DEADLINE', known?.message ?? `${name}: not done within ${formatDuration(ms)}`, {
+    ...(known === null ? {} : { facts: known.facts }),
+    ...(isChanging(name) ? { state: 'not known yet: the daemon goes on, and takes back what it does not finish' } : {}),
+  });
 }
 
 /** The answer to a line that is no JSON. */
