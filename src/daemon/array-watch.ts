@@ -1,4 +1,3 @@
-import { setMaxListeners } from 'node:events';
 import type { ArrayPort } from '../core/array-port.ts';
 import { withDeadline } from '../core/deadline.ts';
 import type { Clock, Deadline } from '../core/ports.ts';
@@ -49,7 +48,6 @@ export class ArrayWatch {
   constructor(options: ArrayWatchOptions) {
     this.#options = options;
     this.#stop = AbortSignal.any([options.stop, this.#own.signal]);
-    setMaxListeners(0, this.#stop); // one for each piece of work under way
     this.#stopListening = options.array.onChange((change) => {
       if (change.kind === 'reconnected') this.#afterLogin();
       else if (change.kind === 'service') options.onNews();

@@ -5,6 +5,7 @@ import type { StorageSection } from '../config/storage-cfg.ts';
 import type { Exposition, MetricSnapshot, PromMeter } from '../observe/metrics.ts';
 import { authority } from '../truenas/tls.ts';
 import type { StorageContext } from '../volumes/context.ts';
+import { overCommitment } from '../volumes/inspect/space.ts';
 import { knownVolumes } from '../volumes/read-volumes.ts';
 import type { StorageState } from '../volumes/storage-state.ts';
 
@@ -149,8 +150,8 @@ function setStorage(meter: Meter, context: StorageContext, state: State): void {
   const sum = sizes.reduce((total, size) => total + size, 0);
   meter.set('pve_truenas_volumes', { storage }, sizes.length);
   meter.set('pve_truenas_volume_size_bytes', { storage }, sum);
-  const capacity = space === undefined ? 0 : space.used + space.available;
-  if (capacity > 0) meter.set('pve_truenas_overcommit_ratio', { storage }, sum / capacity);
+  const over = space === undefined ? null : overCommitment(context, space);
+  if (over !== null) meter.set('pve_truenas_overcommit_ratio', { storage }, over.ratio);
 }
 
 /** Sizes (bytes) of the volumes as last read; null when they were never read or cannot be told apart from others without the target. */

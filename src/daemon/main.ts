@@ -1,3 +1,4 @@
+import { setMaxListeners } from 'node:events';
 import { hostname } from 'node:os';
 import { Command, Option } from 'commander';
 import { systemClock } from '../core/system-clock.ts';
@@ -48,6 +49,8 @@ const TAKE_BACK_MS = 50_000;
 /** Wires everything and serves until SIGTERM or SIGINT. Resolves to the exit status. */
 async function serve(options: Options): Promise<number> {
   const clock = systemClock;
+  // Everything that is done under one deadline listens to its signal: ten, where Node begins to warn of a leak, are few.
+  setMaxListeners(1_000);
   const log = createLog(options.logLevel, options.logFormat, (line) => void process.stdout.write(line));
   const meter = new PromMeter();
   const fd = activatedSocket(process.env, process.pid);

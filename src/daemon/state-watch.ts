@@ -1,4 +1,3 @@
-import { setMaxListeners } from 'node:events';
 import type { ArrayPort } from '../core/array-port.ts';
 import { asStorageError, StorageError } from '../core/errors.ts';
 import type { Clock, Deadline, Log } from '../core/ports.ts';
@@ -65,7 +64,6 @@ export class StateWatch {
 
   constructor(options: StateWatchOptions) {
     this.#options = options;
-    setMaxListeners(0, this.#stop.signal); // one for each array and portal
     this.#portals = new PortalWatch(options.clock, this.#stop.signal);
     this.#schedule();
   }
