@@ -126,7 +126,7 @@ const connection: readonly Situation[] = [
       }),
     tried: within(3000, list),
     code: 'RATE_LIMITED',
-    says: [/429|too many requests/i],
+    says: [/127\.0\.0\.1:\d+/, /429|no more requests/],
   },
   {
     name: 'a portal page answers in place of the list of versions',

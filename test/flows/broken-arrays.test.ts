@@ -1,9 +1,13 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { z } from 'zod';
 import type { ErrorData } from '../../src/protocol/envelope.ts';
 import { BROKEN_ARRAYS, type Situation } from './broken-array-list.ts';
 import { Stage } from './testing/broken-array-stage.ts';
 import { DaemonProcess } from './testing/daemon-process.ts';
 
+const filled = z.string().regex(/\S/);
+/** What CONFIG_INVALID says of each setting. */
+const settingFaults = z.array(z.object({ setting: filled, message: filled, cure: filled })).min(1);
 /** Methods that only read say of no state that they left. */
 const READS: ReadonlySet<string> = new Set(['volume.list', 'snapshot.list']);
 /** ms that the daemon may take to settle what is left, the array being well again; a guard against hanging. */
@@ -45,8 +49,10 @@ async function failure(stage: Stage, { tried: [method, params] }: Situation): Pr
 }
 
 /** A cause, a cure, and what was left; words that a user can read. */
-function expectHelp({ causes, hints, state }: ErrorData, reads: boolean): void {
-  expect(causes.filter((text) => text.trim() !== '')).not.toEqual([]);
+function expectHelp({ causes, hints, state, facts }: ErrorData, reads: boolean): void {
+  // Faults of a storage each have their own cause and cure, which stand in the message.
+  const own = settingFaults.safeParse(facts?.['faults']);
+  if (!own.success) expect(causes.filter((text) => text.trim() !== '')).not.toEqual([]);
   expect(hints.filter((text) => text.trim() !== '')).not.toEqual([]);
   if (!reads) expect(state).toMatch(/\S/);
 }
