@@ -121,7 +121,7 @@ daemon(map { $_ => $refused } qw(storage.check storage.activate storage.status))
 @warned = ();
 is($plugin->check_connection('tn', $scfg), 0, 'the storage is not online');
 is(scalar(@warned), 1, 'one line in the log');
-like($warned[0], qr/\Astorage 'tn' cannot be used with these settings: api_retry_max: '11'.* dataset: .*\(CONFIG_INVALID\)\n\z/, 'with the reason');
+like($warned[0], qr/\Astorage 'tn' cannot be used with these settings: api_retry_max: '11' is not [^|]* \| dataset: [^|]* \| warning: .*\(CONFIG_INVALID\)\n\z/, 'with all reasons');
 unlike($warned[0], qr/storage 'tn'.*storage 'tn'/, 'the storage named once');
 is($plugin->check_connection('tn', $scfg), 0, 'asked again it is still not online');
 is(scalar(@warned), 1, 'but the log is not filled');

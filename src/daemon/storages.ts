@@ -57,6 +57,9 @@ export class Storages {
   readonly #keyOfStorage = new Map<string, string>();
   /** What each storage was when it was last asked for. */
   readonly #known = new Map<string, StorageContext>();
+  /** storage.cfg as it was read last. */
+  #cfg: { readonly text: string; readonly sections: readonly StorageSection[] } = { text: '', sections: [] };
+  readonly #fileErrors = new WeakMap<StorageSection, readonly ConfigFault[]>();
   readonly #locks = new KeyedLock();
   readonly #reservedNames = new Set<string>();
 
@@ -106,10 +109,9 @@ export class Storages {
   async passedOver(param: StorageParam): Promise<readonly ConfigFault[]> {
     const section = (await this.configured().catch(() => [])).find((one) => one.id === param.id);
     if (section === undefined) return [];
-    return parseFileSection(section).faults.filter(
-      ({ setting, severity }) =>
-        severity === 'error' && Object.hasOwn(section.properties, setting) && !Object.hasOwn(param.config, setting),
-    );
+    const errors = this.#fileErrors.get(section) ?? parseFileSection(section).faults.filter((fault) => fault.severity === 'error');
+    this.#fileErrors.set(section, errors);
+    return errors.filter(({ setting }) => Object.hasOwn(section.properties, setting) && !Object.hasOwn(param.config, setting));
   }
 
   async #open(param: StorageParam): Promise<{ readonly entry: ArrayEntry; readonly context: StorageContext }> {
@@ -183,7 +185,9 @@ export class Storages {
       if ((error as NodeJS.ErrnoException).code === 'ENOENT') return [];
       throw new StorageError('CONFIG_INVALID', `cannot read ${this.#options.storageCfg}: ${String(error)}`, { cause: error });
     }
-    return parseStorageCfg(text);
+    // the same text gives the same sections: PVE asks often, and the file changes seldom
+    if (text !== this.#cfg.text) this.#cfg = { text, sections: parseStorageCfg(text) };
+    return this.#cfg.sections;
   }
 
   async close(): Promise<void> {

@@ -415,7 +415,7 @@ sub check_connection {
     my ($class, $storeid, $scfg) = @_;
     my ($result, $failure) = _rpc('storage.check', $storeid, $scfg, {});
     return 1 if $result && $result->{reachable};
-    my $reason = _plain($failure ? "$failure->{message} ($failure->{code})" : $result->{reason} // 'TrueNAS cannot be reached');
+    my $reason = _one_line($failure ? "$failure->{message} ($failure->{code})" : $result->{reason} // 'TrueNAS cannot be reached');
     $reason = "storage '$storeid': $reason" if $reason !~ /^storage '\Q$storeid\E'/;
     _complain($storeid, $reason);
     return 0;
@@ -805,6 +805,12 @@ sub _plain {
     $text =~ s/[^\x20-\x7e]/?/g;
     $text =~ s/^ | \z//g;
     return $text;
+}
+
+# the same of several lines on one, for a log: a headline and its items
+sub _one_line {
+    my ($head, @items) = grep { $_ ne '' } map { _plain($_) } split(/\r?\n/, defined($_[0]) && !ref($_[0]) ? "$_[0]" : '');
+    return @items ? "$head " . join(' | ', @items) : $head // '';
 }
 
 # the same of several lines, which keep their indentation
