@@ -88,6 +88,9 @@ describe.each(RELEASES)('ArrayPort on TrueNAS %s', { timeout: 120_000 }, (releas
     expect(await array.dataset(`${dataset}/nothing`, soon())).toBeNull();
     expect(await codeOf(array.datasetAndZvol('tank/nothing', 'tank/nothing/x', soon()))).toBe('DATASET_MISSING');
     expect((await array.datasetAndZvol(dataset, `${dataset}/x`, soon())).zvol).toBeNull();
+    const [pool = ''] = dataset.split('/');
+    const both = await array.datasets([dataset, pool, `${dataset}/nothing`], soon());
+    expect(both.map((each) => each.id).sort()).toEqual([pool, dataset]);
   });
 
   it('reads targets, portals and the service', async () => {
