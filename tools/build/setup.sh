@@ -35,49 +35,78 @@ wanted=(
   debugfs:e2fsprogs mkfs.ext4:e2fsprogs
   perl:perl prove:perl
 )
-missing=()
-for pair in "${wanted[@]}"; do
-  command -v "${pair%%:*}" >/dev/null || missing+=("${pair##*:}")
-done
-compgen -G '/usr/lib/*/qemu/block-iscsi.so' >/dev/null || missing+=(qemu-block-extra)
-[ ${#missing[@]} = 0 ] && exit 0
-mapfile -t missing < <(printf '%s\n' "${missing[@]}" | sort -u)
-
-by_hand="apt-get install ${missing[*]}"
-if ! command -v apt-get >/dev/null; then
-  say "missing: ${missing[*]} (no apt-get here; install them by hand)"
-  exit 0
-fi
 as_root=()
-if [ "$(id -u)" != 0 ]; then
-  if command -v sudo >/dev/null && sudo -n true 2>/dev/null; then
+# Finds a way to be root without asking, or by sudo at a terminal. Argument: what for.
+find_root() {
+  [ "$(id -u)" = 0 ] && return 0
+  command -v sudo >/dev/null || return 1
+  if sudo -n true 2>/dev/null; then
     as_root=(sudo -n)
-  elif command -v sudo >/dev/null && [ -t 0 ] && [ -z "${CI:-}" ]; then
-    say "sudo is needed to install: ${missing[*]}"
+  elif [ -t 0 ] && [ -z "${CI:-}" ]; then
+    say "sudo is needed to install: $1"
     as_root=(sudo)
   else
-    say "missing: ${missing[*]}; as root: $by_hand"
-    exit 0
+    return 1
   fi
-fi
-
-# tgt's package would start its own service, open to the network. Ours is started by the simulator, on loopback only.
-policy=/usr/sbin/policy-rc.d
-if [ ! -e "$policy" ]; then
-  "${as_root[@]}" sh -c "printf '#!/bin/sh\nexit 101\n' > $policy && chmod 755 $policy" &&
-    trap '"${as_root[@]}" rm -f "$policy"' EXIT
-fi
+}
 apt() {
   "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get -qq -o DPkg::Lock::Timeout=300 "$@" </dev/null >>.cache/logs/apt.log 2>&1
 }
-say "installing Debian packages: ${missing[*]}"
+
+install_packages() {
+  local missing=() pair
+  for pair in "${wanted[@]}"; do
+    command -v "${pair%%:*}" >/dev/null || missing+=("${pair##*:}")
+  done
+  compgen -G '/usr/lib/*/qemu/block-iscsi.so' >/dev/null || missing+=(qemu-block-extra)
+  [ ${#missing[@]} = 0 ] && return
+  mapfile -t missing < <(printf '%s\n' "${missing[@]}" | sort -u)
+
+  local by_hand="apt-get install ${missing[*]}"
+  if ! command -v apt-get >/dev/null; then
+    say "missing: ${missing[*]} (no apt-get here; install them by hand)"
+    return
+  fi
+  if ! find_root "${missing[*]}"; then
+    say "missing: ${missing[*]}; as root: $by_hand"
+    return
+  fi
+  # tgt's package would start its own service, open to the network. Ours is started by the simulator, on loopback only.
+  policy=/usr/sbin/policy-rc.d
+  if [ ! -e "$policy" ]; then
+    "${as_root[@]}" sh -c "printf '#!/bin/sh\nexit 101\n' > $policy && chmod 755 $policy" &&
+      trap '"${as_root[@]}" rm -f "$policy"' EXIT
+  fi
+  say "installing Debian packages: ${missing[*]}"
+  compgen -G '/var/lib/apt/lists/*Packages*' >/dev/null || apt update
+  if ! apt install -y --no-install-recommends "${missing[@]}"; then
+    # Lists that are too old name files that the mirror has no longer.
+    { apt update && apt install -y --no-install-recommends "${missing[@]}"; } || {
+      tail -n 20 .cache/logs/apt.log >&2
+      say "could not install them (log above); as root: $by_hand"
+    }
+  fi
+}
+
+# --- promtool: this one program of Debian's `prometheus`, not the package, which brings a server that listens to the network
+promtool=.cache/promtool
+unpack_promtool() {
+  mkdir -p $promtool &&
+    (cd $promtool && rm -f ./*.deb && apt-get -qq download prometheus) >>.cache/logs/apt.log 2>&1 </dev/null &&
+    dpkg-deb --fsys-tarfile $promtool/prometheus_*.deb | tar -xO ./usr/bin/promtool >$promtool/new &&
+    chmod 755 $promtool/new && mv $promtool/new $promtool/promtool && rm -f $promtool/*.deb
+}
+fetch_promtool() {
+  if command -v promtool >/dev/null || [ -x $promtool/promtool ]; then return; fi
+  say 'fetching promtool'
+  if command -v apt-get >/dev/null && command -v dpkg-deb >/dev/null; then
+    unpack_promtool && return
+    find_root 'a fresh list of packages' && apt update && unpack_promtool && return
+  fi
+  say 'missing: promtool (Debian package prometheus); the suite `monitoring` is left out without it'
+}
+
 : >.cache/logs/apt.log
-compgen -G '/var/lib/apt/lists/*Packages*' >/dev/null || apt update
-if ! apt install -y --no-install-recommends "${missing[@]}"; then
-  # Lists that are too old name files that the mirror has no longer.
-  { apt update && apt install -y --no-install-recommends "${missing[@]}"; } || {
-    tail -n 20 .cache/logs/apt.log >&2
-    say "could not install them (log above); as root: $by_hand"
-  }
-fi
+install_packages
+fetch_promtool
 exit 0

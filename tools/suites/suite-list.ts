@@ -1,5 +1,6 @@
 import { existsSync } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
+import { promtoolPath } from '../build/promtool.ts';
 import { type Count, countClosingLine, countStatus, countTap, countVitest } from './counts.ts';
 
 export interface Suite {
@@ -57,6 +58,7 @@ export function suites(pveSources: string): readonly Suite[] {
     limit: 1800,
     besideOthers: false,
   };
+  const monitoring = vitest('monitoring', 300, true);
   return [
     check('types', [`${BIN}/tsc`, '-p', '.']),
     check('rules', [`${BIN}/eslint`, '--max-warnings=0', '.']),
@@ -71,6 +73,10 @@ export function suites(pveSources: string): readonly Suite[] {
     vitest('unit', 1500, false),
     vitest('contract', 1500, false),
     vitest('package', 1500, false),
+    promtoolPath() === null
+      ? { ...monitoring, leftOut: 'promtool (Debian package prometheus) is not here; make setup fetches it' }
+      : monitoring,
+    vitest('performance', 1500, true),
     vitest('flows', 1500, false),
     vitest('chaos', 1500, false),
     pveSources === '' ? { ...pve, leftOut: 'PVE_SRC is not set; make test-pve PVE_SRC=DIR runs it' } : pve,
