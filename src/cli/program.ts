@@ -9,6 +9,7 @@ import { contextOf, wantsColour } from './commands/context.ts';
 import { explainCommand } from './commands/explain.ts';
 import { healthCommand } from './commands/health.ts';
 import { listCommand } from './commands/list.ts';
+import { metricsCommand } from './commands/metrics.ts';
 import { preflightCommand } from './commands/preflight.ts';
 import { orphansCommand } from './commands/orphans.ts';
 import { statusCommand } from './commands/status.ts';
@@ -22,6 +23,7 @@ import { coloursFor } from './render/text.ts';
 export const COMMANDS: readonly CommandDefinition[] = [
   statusCommand,
   listCommand,
+  metricsCommand,
   healthCommand,
   configCheckCommand,
   preflightCommand,

@@ -167,7 +167,5 @@ export function createHandlers(options: HandlerOptions): Handlers {
 
 /** Without the half that the type of the metric does not have. */
 function metricRow({ values, distributions, ...row }: MetricSnapshot): Result<'overview.metrics'>['metrics'][number] {
-  return row.type === 'histogram'
-    ? { ...row, type: row.type, distributions: [...distributions] }
-    : { ...row, type: row.type, values: [...values] };
+  return row.type === 'histogram' ? { ...row, distributions: [...distributions] } : { ...row, values: [...values] };
 }

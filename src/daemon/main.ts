@@ -37,8 +37,8 @@ interface Options {
   readonly node: string;
   readonly logLevel: LogLevel;
   readonly logFormat: LogFormat;
-  /** Path; true: metrics.sock in the run directory; false: none. */
-  readonly metricsSocket: string | boolean;
+  /** Default: metrics.sock in the run directory; false: none. */
+  readonly metricsSocket?: string | false;
   readonly metricsListen?: { readonly host: string; readonly port: number };
 }
 
@@ -129,8 +129,7 @@ async function serve(options: Options): Promise<number> {
   if (fd === null) await listenPrivately(options.socket, () => server.listen({ path: options.socket }));
   else await server.listen({ fd });
   const endMetrics = await serveMetrics({
-    socket:
-      options.metricsSocket === false ? null : options.metricsSocket === true ? `${options.runDir}/metrics.sock` : options.metricsSocket,
+    socket: options.metricsSocket === false ? null : (options.metricsSocket ?? `${options.runDir}/metrics.sock`),
     loopback: options.metricsListen ?? null,
     text: (exposition) => metrics.text(exposition),
     clock,

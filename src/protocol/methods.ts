@@ -31,26 +31,28 @@ const healthCheck = z.object({
 });
 
 const labels = z.record(z.string(), z.string());
-const described = { name: z.string(), help: z.string() };
-const metric = z.discriminatedUnion('type', [
-  z.object({ ...described, type: z.enum(['counter', 'gauge']), values: z.array(z.object({ labels, value: z.number() })) }),
-  z.object({
-    ...described,
-    type: z.literal('histogram'),
-    distributions: z.array(
+const metric = z.object({
+  name: z.string(),
+  type: z.enum(['counter', 'gauge', 'histogram']),
+  help: z.string(),
+  values: z
+    .array(z.object({ labels, value: z.number() }))
+    .describe('of counters and gauges')
+    .optional(),
+  distributions: z
+    .array(
       z.object({
         labels,
         count: z.int().min(0),
-        /** in the unit of the name, as are mean and quantiles; these are null when nothing was measured */
-        sum: z.number(),
+        sum: z.number().describe('in the unit of the name, as are mean and quantiles, which are null when nothing was measured'),
         mean: z.number().nullable(),
-        /** estimates from the buckets; what lies above the largest bound is told as that bound */
-        p50: z.number().nullable(),
+        p50: z.number().nullable().describe('estimated from the buckets; what lies above the largest bound is told as that bound'),
         p95: z.number().nullable(),
       }),
-    ),
-  }),
-]);
+    )
+    .describe('of histograms')
+    .optional(),
+});
 
 const orphan = z.object({
   /** names the one object that was seen; for `orphan.delete` */

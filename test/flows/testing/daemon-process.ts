@@ -75,7 +75,7 @@ export class DaemonProcess {
   }
 
   /** Starts it and resolves when it answers. */
-  async start(env: Record<string, string> = {}): Promise<void> {
+  async start(env: Record<string, string> = {}, flags: readonly string[] = []): Promise<void> {
     if (!existsSync(BUNDLE)) throw new Error(`${BUNDLE} is not there: make build`);
     const at = (name: string): string => join(this.directory, name);
     const child = spawn(
@@ -83,20 +83,8 @@ export class DaemonProcess {
       [
         BUNDLE,
         ...['--socket', this.socket, '--storage-cfg', at('storage.cfg'), '--priv-dir', at('priv'), '--state-dir', at('state')],
-        ...[
-          '--run-dir',
-          at('run'),
-          '--link-dir',
-          at('links'),
-          '--pve-dir',
-          at('pve'),
-          '--node',
-          this.node,
-          '--log-format',
-          'text',
-          '--log-level',
-          'debug',
-        ],
+        ...['--run-dir', at('run'), '--link-dir', at('links'), '--pve-dir', at('pve'), '--node', this.node],
+        ...['--log-format', 'text', '--log-level', 'debug', ...flags],
       ],
       { stdio: ['ignore', 'pipe', 'pipe'], env: { ...process.env, ...env } },
     );
