@@ -7,23 +7,13 @@ import type { Clock, Log } from '../core/ports.ts';
 import { createHost } from '../host/host.ts';
 import { createLog, LOG_LEVELS, type LogFormat, type LogLevel } from '../observe/log.ts';
 import { PromMeter } from '../observe/metrics.ts';
-import { createProcessMetrics } from '../observe/process-metrics.ts';
-import { DEFAULT_SOCKET, type StorageParam } from '../protocol/envelope.ts';
-import { metricsSource } from './collect-metrics.ts';
-import type { StorageContext } from '../volumes/context.ts';
-import { createHandlers } from './handlers.ts';
-import { FileJournal } from './journal.ts';
+import { DEFAULT_SOCKET } from '../protocol/envelope.ts';
+import { assemble } from './assemble.ts';
 import { LineServer } from './line-server.ts';
 import { loopbackAddress, serveMetrics } from './metrics-listeners.ts';
-import { Orphans } from './orphans.ts';
-import { Overview } from './overview.ts';
-import { LunRestFile } from './lun-rest-file.ts';
-import { createRpc, overlongAnswer } from './rpc.ts';
-import { Settler } from './settle.ts';
-import { StateWatch } from './state-watch.ts';
+import type { Overview } from './overview.ts';
+import { overlongAnswer } from './rpc.ts';
 import { activatedSocket, clearSocketPath, listenPrivately } from './socket.ts';
-import { Storages } from './storages.ts';
-import { judgeStorage } from './validation.ts';
 import { VERSION } from '../core/version.ts';
 
 interface Options {
@@ -46,7 +36,7 @@ interface Options {
 const FINISH_MS = 20_000;
 const TAKE_BACK_MS = 50_000;
 
-/** Wires everything and serves until SIGTERM or SIGINT. Resolves to the exit status. */
+/** Makes the daemon of this node and serves until SIGTERM or SIGINT. Resolves to the exit status. */
 async function serve(options: Options): Promise<number> {
   const clock = systemClock;
   // Everything that is done under one deadline listens to its signal: ten, where Node begins to warn of a leak, are few.
@@ -56,75 +46,13 @@ async function serve(options: Options): Promise<number> {
   const fd = activatedSocket(process.env, process.pid);
   if (fd === null) await clearSocketPath(options.socket);
 
-  const journal = await FileJournal.open(`${options.stateDir}/journal`, log);
-  const lunRests = await LunRestFile.open(`${options.stateDir}/lun-rests.json`, clock, log);
-  const hosts = createHost({ clock, log, meter, linkBase: options.linkDir, runDir: options.runDir, pveDir: options.pveDir });
-  const storages = new Storages({
-    storageCfg: options.storageCfg,
-    privDir: options.privDir,
-    node: options.node,
-    hosts,
-    journal,
-    lunRests,
-    clock,
-    log,
-    meter,
-  });
-  const watch = new StateWatch({ clock, log });
-  const resolve = (param: StorageParam): Promise<StorageContext> => storages.resolve(param);
-  const settler = new Settler({ journal, resolve, clock, log });
-  journal.onLeft = (operation) => settler.take(operation);
+  const host = createHost({ clock, log, meter, linkBase: options.linkDir, runDir: options.runDir, pveDir: options.pveDir });
+  const { storageCfg, privDir, stateDir, node } = options;
+  const parts = await assemble({ storageCfg, privDir, stateDir, node, clock, log, meter, host });
+  const { rpc, overview, metrics, orphans, storages, settler, watch } = parts;
   await settler.start();
 
-  const overview = new Overview({
-    configured: () => storages.configured(),
-    resolve,
-    watch,
-    openOperations: () => settler.open,
-    version: VERSION,
-    node: options.node,
-    clock,
-  });
-  const metrics = metricsSource({
-    meter,
-    configured: () => storages.configured(),
-    known: () => storages.known(),
-    state: (context) => watch.state(context).state,
-    journal,
-    processMetrics: createProcessMetrics(meter),
-    version: VERSION,
-    node: options.node,
-    clock,
-  });
-  const orphans = new Orphans({
-    sections: () => storages.sections(),
-    resolve: (param) => storages.resolve(param),
-    guests: hosts.guests,
-    leftovers: hosts.leftovers,
-    journal,
-    clock,
-    log,
-    meter,
-    node: options.node,
-    random: Math.random,
-  });
-  const handlers = createHandlers({
-    resolve,
-    forget: async (id) => {
-      watch.forget(id);
-      await storages.forget(id);
-    },
-    watch,
-    judge: (param, occasion, deadline) => judgeStorage(storages, param, occasion, clock, deadline),
-    passedOver: (param) => storages.passedOver(param),
-    overview,
-    orphans,
-    metrics,
-    version: VERSION,
-    node: options.node,
-    clock,
-  });
-  const server = new LineServer(createRpc(handlers, clock, log, meter), overlongAnswer, clock, log);
+  const server = new LineServer(rpc, overlongAnswer, clock, log);
   const stopped = stopSignal();
   if (fd === null) await listenPrivately(options.socket, () => server.listen({ path: options.socket }));
   else await server.listen({ fd });
