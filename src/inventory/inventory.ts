@@ -34,6 +34,7 @@ export class Inventory {
   readonly #log: Log;
   readonly #shelves = new Map<string, DatasetShelf>();
   readonly #stops: (() => void)[] = [];
+  /** Reads after events that still wait for the answer of a change of ours: how to call them off. */
   readonly #pending = new Map<string, () => void>();
   /** Snapshots that are known to exist, by zvol: a hint only, never proof of absence. */
   readonly #snapshotHints = new Map<string, Set<string>>();
@@ -186,6 +187,14 @@ export class Inventory {
         await Promise.all([this.refreshDataset(id, deadline), shelf.zvols.reload(deadline)]);
       }),
     ]);
+  }
+
+  /**
+   * Resolves when no event about an extent waits to be looked at any more: where events carry ids only (25.04), an extent that
+   * somebody just made is unknown until then. No call when nothing waits.
+   */
+  async extentsSettled(deadline: Deadline): Promise<void> {
+    if ([...this.#pending.keys()].some((key) => key.startsWith('extent:'))) await this.extents.reload(deadline);
   }
 
   knownSnapshots(zvol: string): ReadonlySet<string> {

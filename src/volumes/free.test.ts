@@ -48,6 +48,30 @@ describe('free', () => {
     expect(w.array.count('deleteMapping', 'deleteExtent', 'deleteZvol', 'deleteSnapshot')).toBe(0);
   });
 
+  it('changes nothing when somebody exports the zvol by NVMe-oF: TrueNAS would delete the namespace with it', async () => {
+    const w = await withDisk();
+    w.array.mappingsById.clear();
+    w.array.extentsById.clear();
+    const subsystem = { id: 1, name: 'other', nqn: null };
+    w.array.namespacesById.set(1, { id: 1, nsid: 3, subsystem, disk: 'zvol/tank/pve/vm-100-disk-0', uuid: 'u', enabled: true });
+    await w.run((context, deadline) => context.inventory.reconcile(deadline));
+    w.array.calls.length = 0;
+    await expect(freeIt(w)).rejects.toMatchObject({ code: 'VOLUME_BUSY', message: expect.stringContaining("'other', NSID 3") as string });
+    expect(w.array.calls).toEqual(['namespaces']);
+    w.array.namespacesById.clear();
+    await freeIt(w);
+    expect(w.array.contents()).toEqual(EMPTY);
+  });
+
+  it('knows an extent that somebody made a moment ago on 25.04, whose events carry ids only', async () => {
+    const w = await withDisk();
+    w.array.release_ = '25.04';
+    const extent = w.array.putExtent('by-hand', 'tank/pve/vm-100-disk-0');
+    w.array.emit({ kind: 'extent', id: extent.id, change: 'added' });
+    await expect(freeIt(w)).rejects.toMatchObject({ code: 'VOLUME_BUSY', message: expect.stringContaining("'by-hand'") as string });
+    expect(w.array.count('deleteMapping', 'deleteExtent', 'deleteZvol')).toBe(0);
+  });
+
   it('exports the volume again when clones of an unknown snapshot forbid the deletion', async () => {
     const w = await withDisk();
     w.array.putSnapshot('tank/pve/vm-100-disk-0', 'auto');

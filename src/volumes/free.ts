@@ -21,6 +21,7 @@ export async function free(context: StorageContext, volname: string, deadline: D
   await context.locks.run(volumeKey(context, id), deadline.signal, async () => {
     const volume = await findVolume(context, volname, deadline);
     assertNoKnownClones(context, volume);
+    await learnOtherExports(context, volume, deadline);
     const exports = exportsOf(context, volume);
     await assertMayDelete(context, id, deadline);
     if (context.inventory.knownSnapshots(id).size > 0) await assertSnapshotsFree(context, volume.zvol, deadline);
@@ -95,6 +96,30 @@ async function assertMayDelete({ array, config, inventory }: StorageContext, zvo
   if (known !== null && lacking(known).length === 0) return;
   const missing = lacking(await inventory.refreshRoles(deadline));
   if (missing.length > 0) throw lacksRoles(config, missing);
+}
+
+/**
+ * TrueNAS deletes with a zvol whatever exports it, and a target with its last LUN (truenas-api 9.3): so an export that is not
+ * ours must be known before. 25.04 lets a second extent stand on a zvol; later releases let a namespace stand only where no
+ * extent does. Costs a call in these cases alone. Errors: VOLUME_BUSY.
+ */
+async function learnOtherExports(context: StorageContext, volume: Volume, deadline: Deadline): Promise<void> {
+  const { array, config, inventory } = context;
+  if (array.connection().release === '25.04') await inventory.extentsSettled(deadline);
+  if (volume.extent !== null) return;
+  const disk = extentDisk(volume.zvol.id);
+  const namespace = (await array.namespaces(deadline)).find((one) => one.disk === disk);
+  if (namespace === undefined) return;
+  const { subsystem, nsid } = namespace;
+  throw new StorageError(
+    'VOLUME_BUSY',
+    `volume '${config.id}:${volume.name}' is exported by NVMe-oF: subsystem '${subsystem.name}', NSID ${String(nsid ?? '?')}`,
+    {
+      causes: ['someone shares this zvol by hand', 'a Perl plugin in NVMe/TCP mode made it'],
+      hints: ['TrueNAS: Shares > NVMe-oF Subsystems: remove the namespace when nobody uses it'],
+      facts: { namespace: namespace.id, uuid: namespace.uuid },
+    },
+  );
 }
 
 /** A linked clone that the inventory knows forbids the deletion before anything was changed. */

@@ -10,6 +10,7 @@ import type {
   Namespace,
   Pool,
   Portal,
+  Release,
   Snapshot,
   Target,
   TargetSession,
@@ -34,6 +35,7 @@ export class FakeArray implements ArrayPort {
   readonly snapshotsById = new Map<string, Snapshot>();
   readonly namespacesById = new Map<number, Namespace>();
   readonly service = { running: true };
+  release_: Release = '25.10';
   sessions_: TargetSession[] = [];
   pool_: Pool = { name: 'tank', status: 'ONLINE', healthy: true, detail: null };
   roles_: string[] = ['FULL_ADMIN'];
@@ -93,10 +95,10 @@ export class FakeArray implements ArrayPort {
   }
 
   connection(): ArrayConnection {
-    return { state: 'ready', since: 0, error: null, release: '25.10', version: 'TrueNAS-25.10.6', logins: 1, inFlight: 0, ...QUIET };
+    return { state: 'ready', since: 0, error: null, release: this.release_, version: 'TrueNAS-25.10.6', logins: 1, inFlight: 0, ...QUIET };
   }
-  ready(): Promise<{ release: '25.10'; version: string }> {
-    return Promise.resolve({ release: '25.10', version: 'TrueNAS-25.10.6' });
+  ready(): Promise<{ release: Release; version: string }> {
+    return Promise.resolve({ release: this.release_, version: 'TrueNAS-25.10.6' });
   }
   onChange(listener: (change: ArrayChange) => void): () => void {
     this.#listeners.add(listener);
