@@ -62,6 +62,11 @@ export class CountingMeter implements Meter {
     // as set
   }
 
+  /** All values of a metric together. */
+  sum(name: string): number {
+    return [...this.#counts].filter(([key]) => key.startsWith(`${name} `)).reduce((sum, [, value]) => sum + value, 0);
+  }
+
   /** `logins_total ok` */
   of(key: string): number {
     return this.#counts.get(key) ?? 0;
