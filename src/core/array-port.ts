@@ -173,6 +173,8 @@ export interface ArrayConnection {
   readonly recentRetries: number;
   /** Set while the array's login window or a rate limit holds callers back: until when (ms since the epoch) and why. */
   readonly limited: { readonly until: number; readonly reason: string } | null;
+  /** What an attempt to connect waits for, with the time that took so far: `the TLS handshake with nas:443 (1.2 s)`; else null. */
+  readonly step: string | null;
   /** When the session that stands was logged in; null without one. */
   readonly sessionSince: number | null;
   /** Why the session that stands could not be replaced by a new one (its key was revoked, for example); null when it could. */

@@ -106,6 +106,7 @@ export class Session {
       heardAt: vitals.heardAt,
       recentRetries: vitals.recentRetries,
       limited: limit === null ? null : { until: limit.until, reason: limit.reason },
+      step: this.#state === 'connecting' ? (this.#attempts.steps[0] ?? null) : null,
       sessionSince: this.#current === null ? null : this.#ready.epoch,
       renewalError: this.#renewal.error,
       inFlight: (this.#current?.connection.inFlight ?? 0) + [...this.#retired].reduce((sum, each) => sum + each.inFlight, 0),

@@ -17,6 +17,7 @@ const READY: ArrayConnection = {
   recentRetries: 0,
   limited: null,
   sessionSince: START,
+  step: null,
   renewalError: null,
 };
 const UNREACHABLE = new StorageError('ARRAY_UNREACHABLE', 'nothing listens on nas:443');
@@ -98,6 +99,9 @@ describe('a storage that never had a session', () => {
 
   it('says that nobody answers while the connection hangs', () => {
     expect(reasonText(verdict(facts(7_000, lost('connecting', 0, null))))).toBe('TrueNAS at nas:443 does not answer, connecting for 7 s');
+    const step = 'the TLS handshake with nas:443 (7 s)';
+    const hanging = facts(7_000, { connection: { ...READY, state: 'connecting', since: START, error: null, step } });
+    expect(reasonText(verdict(hanging))).toBe(`TrueNAS at nas:443 does not answer, connecting for 7 s, still at ${step}`);
   });
 });
 

@@ -119,7 +119,11 @@ export class StateJudge {
     if (limit !== null) return down('login-window', limit);
     if (connection.error !== null) return down('unreachable', why);
     const seconds = Math.max(0, Math.round((now - connection.since) / 1000));
-    return down('unreachable', connection.state === 'connecting' ? `${why}, connecting for ${seconds} s` : `not connected to ${api} yet`);
+    const step = connection.step === null ? '' : `, still at ${connection.step}`;
+    return down(
+      'unreachable',
+      connection.state === 'connecting' ? `${why}, connecting for ${seconds} s${step}` : `not connected to ${api} yet`,
+    );
   }
 
   #withSession(facts: StorageFacts): Omit<StorageState, 'since'> {

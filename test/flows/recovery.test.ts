@@ -1,4 +1,4 @@
-import { createServer } from 'node:net';
+import { createServer, type Socket } from 'node:net';
 import { afterEach, describe, expect, it } from 'vitest';
 import { launchSimulator, type Simulator } from '../../sim/server/launch.ts';
 import { systemClock } from '../../src/core/system-clock.ts';
@@ -108,7 +108,8 @@ describe('a caller whose time is over', () => {
 
   it('is told at which step of connecting the array hangs, and other storages do not notice', async () => {
     const sim = await simulator();
-    const mute = createServer((socket) => socket.on('error', () => undefined));
+    const taken: Socket[] = [];
+    const mute = createServer((socket) => taken.push(socket.on('error', () => undefined)));
     await new Promise<void>((resolve) => mute.listen(0, '127.0.0.1', resolve));
     const address = mute.address();
     const port = address === null || typeof address === 'string' ? 0 : address.port;
@@ -122,6 +123,7 @@ describe('a caller whose time is over', () => {
     const told = await asked;
     expect(told.reachable).toBe(false);
     expect(told.reason).toMatch(/the TLS handshake with 127\.0\.0\.1:\d+/);
-    await new Promise((resolve) => mute.close(resolve)).finally(() => undefined);
+    for (const socket of taken) socket.destroy();
+    await new Promise((resolve) => mute.close(resolve));
   });
 });

@@ -18,7 +18,7 @@ import type {
 } from '../../core/array-port.ts';
 import { NotSentError, OutcomeUnknownError, RefusedError, StorageError } from '../../core/errors.ts';
 
-const QUIET = { latencyMs: 5, heardAt: 0, recentRetries: 0, limited: null, sessionSince: null, renewalError: null };
+const QUIET = { latencyMs: 5, heardAt: 0, recentRetries: 0, limited: null, step: null, sessionSince: null, renewalError: null };
 
 /** What befalls a call: `before`: it never takes effect; `after`: it does and the answer is lost; `down`: cannot be sent. */
 export type Mishap = 'before' | 'after' | 'down';
