@@ -89,7 +89,7 @@ describe('without a call to the array', () => {
   it('tells of a lost array: down, no session age, and what was known before with its growing age', async () => {
     await world.clock.advance(40_000);
     state = 'down';
-    connectionIs({ state: 'waiting', since: world.clock.now(), error: new StorageError('ARRAY_UNREACHABLE', 'gone') });
+    connectionIs({ state: 'waiting', since: world.clock.now(), sessionSince: null, error: new StorageError('ARRAY_UNREACHABLE', 'gone') });
     await world.clock.advance(30_000);
     expect(await values('pve_truenas_array_up')).toEqual({ 'nas:443': 0 });
     expect(await values('pve_truenas_session_age_seconds')).toEqual({ 'nas:443': 0 });

@@ -51,7 +51,7 @@ describe('the alert rules', () => {
   });
 
   it.each(rules)('$name says how bad, what, what to do, and where to read on', ({ text }) => {
-    expect(text).toMatch(/severity: (?:warning|critical)/);
+    expect(text).toMatch(/severity: (?:info|warning|critical)/);
     expect(text).toMatch(/summary: '.{20,}'/);
     expect(text).toMatch(/action: '.{15,}'/);
     const page = /docs: (\S+)/.exec(text)?.[1] ?? '';

@@ -1,4 +1,5 @@
 import { METRICS } from '../../src/core/metrics.ts';
+import { ORPHAN_KINDS } from '../../src/volumes/orphans/orphan.ts';
 import { code, generatedBy, table } from './markdown.ts';
 
 /** docs/reference/metrics.md: every metric of the daemon. */
@@ -25,7 +26,7 @@ ${table(
   ['label', 'values'],
   [
     [code('array'), 'host and port of the TrueNAS API, as in the settings of the storage'],
-    [code('storage'), 'PVE storage id; empty for operations that are about no single storage'],
+    [code('storage'), 'PVE storage id; empty for operations that are about no single storage, and for orphans of the node itself'],
     [code('operation'), 'method of the [daemon socket](socket-protocol.md), for example `volume.allocate`'],
     [code('method'), 'method of the TrueNAS API, for example `pool.dataset.create`'],
     [code('outcome'), '`ok`, or an [error code](errors.md); of API calls: `ok`, `refused`, `unknown`, `unsent`'],
@@ -33,8 +34,8 @@ ${table(
     [code('collection'), '`zvols`, `extents`, `mappings`, `targets`, `portals`, and `space` for the dataset itself'],
     [code('dataset'), 'the parent dataset of the storage'],
     [code('state'), '`healthy`, `degraded`, `down`'],
-    [code('kind'), 'kind of an orphan'],
-    [code('check'), 'name of a pre-flight check'],
+    [code('kind'), `kind of an [orphan](../features/orphans.md): ${ORPHAN_KINDS.map(code).join(', ')}`],
+    [code('check'), 'name of a [pre-flight check](../features/preflight.md)'],
     [`${code('version')}, ${code('node')}`, 'of the daemon'],
   ],
 )}
