@@ -3,21 +3,23 @@ import { parseVolumeName } from '../../core/volume-name.ts';
 import { ownerOf, STORAGE_PROPERTY } from '../owner-mark.ts';
 import { exportedZvols, isSettled, type StorageFacts, type ZvolDetails } from './facts.ts';
 import { describeExport } from './find-exports.ts';
-import { bearsMarkOf, childName, isVolumeName, zvolOfDisk } from './naming.ts';
+import { bearsMarkOf, childName, isPerlVolumeName, isVolumeName, zvolOfDisk } from './naming.ts';
 import { type Orphan, orphanId } from './orphan.ts';
 
 /** bytes: an empty zvol has some tens of KiB of its own; more means that somebody wrote to it. */
 const EMPTY_BYTES = 128 * 1024;
 
 /**
- * Zvols with our mark that have no LUN on any target. One that is empty, old enough and named by nobody is what an operation left that never
- * ended, of a node that died; one with data lost its export otherwise and is only reported.
+ * Zvols with our mark, or with the name of a Perl plugin's volume (F-507), that have no LUN on any target. One with our mark that is empty,
+ * old enough and named by nobody is what an operation left that never ended, of a node that died; one with data lost its export otherwise
+ * and is only reported, as is one without mark.
  */
 export function findZvolsWithoutExport(facts: StorageFacts): readonly Orphan[] {
   const exported = exportedZvols(facts);
   return [...facts.zvols.values()].flatMap((zvol) => {
     const name = childName(facts.dataset.id, zvol.id);
-    if (name === null || !isVolumeName(name) || ownerOf(zvol) === null || exported.has(zvol.id)) return [];
+    if (name === null || !isVolumeName(name) || exported.has(zvol.id)) return [];
+    if (ownerOf(zvol) === null) return isPerlVolumeName(name) && facts.namespaces !== null ? [unmarked(facts, zvol, name)] : [];
     const signs = signsOfUse(facts, zvol, name);
     return [signs.length > 0 ? usedVolume(facts, zvol, name, signs) : unfinished(facts, zvol, name)];
   });
@@ -47,6 +49,18 @@ function usedVolume(facts: StorageFacts, zvol: Zvol, name: string, signs: readon
     action: referenced
       ? 'none; export it again: TrueNAS: Shares > Block (iSCSI) Shares Targets'
       : `none; pvesm free ${facts.storage}:${name}, when nobody needs it`,
+    data: true,
+    subject: { type: 'report' },
+  };
+}
+
+/** What a failed allocation of a Perl plugin leaves (F-301, F-314); nothing proves that it is not somebody's own zvol. */
+function unmarked(facts: StorageFacts, zvol: Zvol, name: string): Orphan {
+  return {
+    ...common(facts, zvol, 'zvol-without-export', name),
+    reason: 'it has the name of a volume, but no mark and no LUN: a Perl plugin left it, or somebody made it by hand',
+    certainty: 'unsure',
+    action: 'none; TrueNAS: Datasets: delete it, when nobody needs it',
     data: true,
     subject: { type: 'report' },
   };

@@ -25,6 +25,11 @@ export function isVolumeName(name: string): boolean {
   return parsed !== null && parsed.base === null && parsed.legacy === null;
 }
 
+/** A name that the Perl plugins give to the zvols of volumes (F-503, F-507). */
+export function isPerlVolumeName(name: string): boolean {
+  return /^(?:(?:vm|base)-[0-9]+-disk-[0-9]+|vm-[0-9]+-cloudinit)$/.test(name);
+}
+
 /** How sure it is that an extent of this zvol was made by us or by a Perl plugin; null: it is somebody else's (F-508). */
 export function extentMaker(extent: Extent, zvol: string): { readonly who: 'ours' | 'perl'; readonly sure: boolean } | null {
   const name = zvol.slice(zvol.lastIndexOf('/') + 1);
