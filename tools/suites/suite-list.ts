@@ -73,7 +73,8 @@ export function suites(pveSources: string): readonly Suite[] {
     vitest('unit', 1500, false),
     vitest('contract', 1500, false),
     vitest('package', 1500, false),
-    promtoolPath() === null
+    // CI has to have it: there the suite fails instead
+    promtoolPath() === null && process.env['CI'] === undefined
       ? { ...monitoring, leftOut: 'promtool (Debian package prometheus) is not here; make setup fetches it' }
       : monitoring,
     vitest('performance', 1500, false),
