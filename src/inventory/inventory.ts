@@ -3,6 +3,7 @@ import { withDeadline } from '../core/deadline.ts';
 import { StorageError } from '../core/errors.ts';
 import type { Clock, Deadline, Log } from '../core/ports.ts';
 import { Collection } from './collection.ts';
+import { EventReads } from './event-reads.ts';
 
 /** A dataset with the volumes below it. */
 interface DatasetShelf {
@@ -16,8 +17,6 @@ interface DatasetShelf {
 const RECONCILE_MS = 300_000;
 /** ms: free space changes without events, so the datasets in use are read this often. */
 const SPACE_MS = 60_000;
-/** ms that an event without entry may wait for the answer of our own change before the object is read. */
-const SETTLE_MS = 1_500;
 const BACKGROUND_MS = 60_000;
 
 /**
@@ -34,8 +33,7 @@ export class Inventory {
   readonly #log: Log;
   readonly #shelves = new Map<string, DatasetShelf>();
   readonly #stops: (() => void)[] = [];
-  /** Reads after events that still wait for the answer of a change of ours: how to call them off. */
-  readonly #pending = new Map<string, () => void>();
+  readonly #eventReads: EventReads;
   /** Snapshots that are known to exist, by zvol: a hint only, never proof of absence. */
   readonly #snapshotHints = new Map<string, Set<string>>();
   readonly #pools = new Map<string, Pool>();
@@ -48,6 +46,7 @@ export class Inventory {
     this.#array = array;
     this.#clock = clock;
     this.#log = log;
+    this.#eventReads = new EventReads(clock, (run) => this.#background('read after an event', run));
     const now = (): number => clock.now();
     this.extents = new Collection({ load: (d) => array.extents(d), fetch: (id, d) => array.extent(id, d), key: (e) => e.id }, now);
     this.mappings = new Collection(
@@ -194,7 +193,7 @@ export class Inventory {
    * somebody just made is unknown until then. No call when nothing waits.
    */
   async extentsSettled(deadline: Deadline): Promise<void> {
-    if ([...this.#pending.keys()].some((key) => key.startsWith('extent:'))) await this.extents.reload(deadline);
+    await this.#eventReads.settle('extent:', deadline);
   }
 
   knownSnapshots(zvol: string): ReadonlySet<string> {
@@ -217,8 +216,7 @@ export class Inventory {
   close(): void {
     this.#closed = true;
     for (const stop of this.#stops.splice(0)) stop();
-    for (const cancel of this.#pending.values()) cancel();
-    this.#pending.clear();
+    this.#eventReads.stop();
   }
 
   #shelf(dataset: string): DatasetShelf {
@@ -298,22 +296,12 @@ export class Inventory {
       return;
     }
     if (!collection.valid) return;
-    // The event names the object only. Our own changes put their result here themselves, so wait for that first:
-    // a read for each of our own changes would double the load on the array.
     const before = collection.entries.get(change.id);
     if (change.change === 'added' && before !== undefined) return;
-    const key = `${change.kind}:${String(change.id)}`;
-    this.#pending.get(key)?.();
-    this.#pending.set(
-      key,
-      this.#clock.after(SETTLE_MS, () => {
-        this.#pending.delete(key);
-        if (collection.entries.get(change.id) !== before) return;
-        this.#background('read after an event', async (deadline) => {
-          await collection.refresh(change.id, deadline);
-        });
-      }),
-    );
+    this.#eventReads.plan(`${change.kind}:${String(change.id)}`, {
+      isOpen: () => collection.entries.get(change.id) === before,
+      run: (deadline) => collection.refresh(change.id, deadline),
+    });
   }
 
   async #refreshSpace(deadline: Deadline): Promise<void> {
@@ -330,7 +318,7 @@ export class Inventory {
     this.#stops.push(() => cancel());
   }
 
-  #background(what: string, work: (deadline: Deadline) => Promise<void>): void {
+  #background(what: string, work: (deadline: Deadline) => Promise<unknown>): void {
     withDeadline(this.#clock, BACKGROUND_MS, what, work).catch((error: unknown) => {
       if (!this.#closed) this.#log.warn(`inventory: ${what} failed`, { error: error instanceof Error ? error.message : String(error) });
     });

@@ -6,12 +6,13 @@ import { keepAwayMs, WINDOW_MS } from './rate-limits.ts';
 
 /**
  * Calls before login that this process makes within 60 s at most. TrueNAS takes 20 from one address (truenas-api 3.3), successful
- * logins included, and other nodes, daemons and tools may share that address. A login is one call, with SCRAM two.
+ * logins included, and another node, daemon or tool may share that address: half of them are left to it. A login is one call,
+ * with SCRAM two.
  */
-const ALLOWANCE = 6;
+const ALLOWANCE = 10;
 const CALLS_OF_A_LOGIN = 2;
 /** Left over by renewals, so that a lost session comes back at once whatever `api_connection_max_age` is. */
-const LEFT_BY_RENEWALS = 2;
+const LEFT_BY_RENEWALS = 4;
 /** ms: nodes behind one address must not come back together; twice as much after each further refusal. */
 const SPREAD = { first: 15_000, most: 60_000 };
 const AFTER_WINDOW_MS = 1000;
