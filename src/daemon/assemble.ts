@@ -55,7 +55,7 @@ export async function assemble(options: AssemblyOptions): Promise<Assembly> {
   const storages = new Storages({ storageCfg, privDir, node, hosts: host, journal, lunRests, clock, log, meter });
   const resolve: Storages['resolve'] = (param) => storages.resolve(param);
   const configured: Storages['configured'] = () => storages.configured();
-  const watch = new StateWatch({ clock, log });
+  const watch = new StateWatch({ clock, log, onUnused: (id) => void storages.forgetUnconfigured(id) });
   const settler = new Settler({ journal, resolve, clock, log });
   journal.onLeft = (operation) => settler.take(operation);
 

@@ -57,6 +57,8 @@ interface Bench {
   readonly array: Unsteady;
   readonly watch: StateWatch;
   readonly log: RecordingLog;
+  /** Storages of which it was told that nobody asks for them any more. */
+  readonly unused: readonly string[];
   /** As pvestatd asks: within two seconds on the clock; `took` is what passed there. */
   readonly status: () => Promise<StorageStatus & { readonly took: number }>;
 }
@@ -70,7 +72,8 @@ function bench(state: ArrayConnection['state'] = 'ready', portals = ['10.0.0.1']
   const array = new Unsteady(1_700_000_000_000, state);
   const world = new World(new FakeHost(), array, { portals: portals.map((host) => ({ host, port: 3260 })) });
   const log = new RecordingLog();
-  const watch = new StateWatch({ clock: world.clock, log });
+  const unused: string[] = [];
+  const watch = new StateWatch({ clock: world.clock, log, onUnused: (id) => unused.push(id) });
   watches.push(watch);
   const status = async (): Promise<StorageStatus & { took: number }> => {
     const deadline = deadlineAfter(world.clock, 2_000, 'test');
@@ -79,7 +82,7 @@ function bench(state: ArrayConnection['state'] = 'ready', portals = ['10.0.0.1']
     deadline.release();
     return { ...answer, took: world.clock.now() - began };
   };
-  return { world, array, watch, log, status };
+  return { world, array, watch, log, unused, status };
 }
 
 async function warm(...args: Parameters<typeof bench>): Promise<Bench> {
@@ -93,6 +96,16 @@ async function warm(...args: Parameters<typeof bench>): Promise<Bench> {
 const messages = (log: RecordingLog): string[] => log.lines.map(({ level, message }) => `${level}: ${message}`);
 
 describe('a healthy storage', () => {
+  it('is let go when nobody asked for it for ten minutes: another node may have removed it', async () => {
+    const { world, watch, unused, status } = await warm();
+    await world.clock.advance(590_000);
+    await status();
+    await world.clock.advance(590_000);
+    expect([unused, watch.states().map(({ id }) => id)]).toEqual([[], ['tn']]);
+    await world.clock.advance(20_000);
+    expect([unused, watch.states()]).toEqual([['tn'], []]);
+  });
+
   it('is told without a call, and looked at once a minute with one ping and one read of the pool', async () => {
     const { world, array, status } = await warm();
     expect(await status()).toMatchObject({ active: true, total: 1e12, took: 0 });

@@ -30,6 +30,8 @@ export interface StorageStatus {
 export interface StateWatchOptions {
   readonly clock: Clock;
   readonly log: Log;
+  /** Told when nobody asked for a storage for ten minutes: it may be gone from storage.cfg, by another node's hand. */
+  readonly onUnused: (id: string) => void;
 }
 
 type KnownSpace = NonNullable<ReturnType<StorageContext['inventory']['dataset']>>;
@@ -242,7 +244,11 @@ export class StateWatch {
 
   #tick(): void {
     const now = this.#options.clock.monotonic();
-    for (const [id, watched] of [...this.#storages]) if (now - watched.askedAt > KEEP_MS) this.forget(id);
+    for (const [id, watched] of [...this.#storages]) {
+      if (now - watched.askedAt <= KEEP_MS) continue;
+      this.forget(id);
+      this.#options.onUnused(id);
+    }
     for (const array of this.#arrays.values()) array.tick();
     this.#lookAtPortals();
     for (const watched of this.#storages.values()) {

@@ -1,6 +1,6 @@
 import { createHash, randomUUID } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
-import { StorageError } from '../core/errors.ts';
+import { asStorageError, StorageError } from '../core/errors.ts';
 import type { HostPort } from '../core/host-port.ts';
 import type { Journal } from '../core/journal-port.ts';
 import { KeyedLock } from '../core/keyed-lock.ts';
@@ -169,6 +169,19 @@ export class Storages {
     const entry = this.#arrays.get(key);
     entry?.users.delete(id);
     if (entry !== undefined && entry.users.size === 0) await this.#drop(entry);
+  }
+
+  /**
+   * Forgets a storage that is not in storage.cfg any more: PVE runs the removal's hook on one node only, so the session of every
+   * other node would stay (pve-storage-api 3.5). A file that cannot be read proves nothing. Never rejects.
+   */
+  async forgetUnconfigured(id: string): Promise<void> {
+    try {
+      if ((await this.configured()).some((section) => section.id === id)) return;
+      await this.forget(id);
+    } catch (error) {
+      this.#options.log.warn('a storage that nobody asks for was kept', { storage: id, error: asStorageError(error).message });
+    }
   }
 
   /** Sections of our type in storage.cfg. Errors: CONFIG_INVALID when the file cannot be read. */
