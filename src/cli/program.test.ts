@@ -280,6 +280,17 @@ describe('list', () => {
     await answering({ volumes: [] });
     expect(await cli(['list'])).toEqual({ exit: 0, out: 'no volumes\n', err: '' });
   });
+
+  it('lists what can be listed, and tells which storage is missing and why; exit 2', async () => {
+    const failed = [{ storage: 'far', code: 'ARRAY_UNREACHABLE', message: 'nothing listens', causes: ['it is off'], hints: ['ping far'] }];
+    await answering({ volumes: [volume], failed });
+    const { exit, out, err } = await cli(['list']);
+    expect(exit).toBe(2);
+    expect(out).toContain('nas:vm-100-disk-0');
+    expect(err).toMatch(/Error: far: nothing listens \[ARRAY_UNREACHABLE\][^]*it is off[^]*ping far/);
+    const asJson = await cli(['list', '--json']);
+    expect([asJson.exit, asJson.err, JSON.parse(asJson.out)]).toEqual([2, '', { volumes: [volume], failed }]);
+  });
 });
 
 describe('health', () => {

@@ -71,6 +71,12 @@ describe('parseSection', () => {
     for (const setting of SETTINGS) for (const name of [setting.name, ...setting.aliases]) expect(settingNamed(name)).toBe(setting);
   });
 
+  it('says the same of two names with different values, in whatever order they come', () => {
+    const names = { tn_api_retry_max: 1, api_retry_max: 2 };
+    const reversed = Object.fromEntries(Object.entries(names).reverse());
+    expect(parseSection('nas', { ...GOOD, ...names }).faults).toEqual(parseSection('nas', { ...GOOD, ...reversed }).faults);
+  });
+
   it('finds two names with different values, and lets equal values pass', () => {
     const [fault] = faultsOf({ tn_api_host: 'other.example.org' });
     expect(fault).toMatchObject({ setting: 'tn_api_host', severity: 'error' });

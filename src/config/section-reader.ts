@@ -31,6 +31,8 @@ export function readerOf(raw: Readonly<Record<string, unknown>>, faults: ConfigF
     if (setting !== undefined) written.set(setting, [...(written.get(setting) ?? []), { name, raw: value }]);
     else if (!NO_SETTINGS.has(name)) faults.push(unknownSetting(name));
   }
+  // Perl hands a section over in another order each time; what is said of two names of one setting must not depend on it.
+  for (const [setting, values] of written) values.sort((a, b) => rank(setting, a.name) - rank(setting, b.name));
   const names = (setting: Setting): readonly string[] => (written.get(setting) ?? []).map(({ name }) => name);
   const tnStyle = [...written.keys()].some((setting) => names(setting).some((name) => name !== setting.name && name.startsWith('tn_')));
   const nameOf = (setting: Setting): string => {
@@ -54,6 +56,11 @@ export function readerOf(raw: Readonly<Record<string, unknown>>, faults: ConfigF
     return first.value;
   };
   return { read, names, nameOf, error: put('error'), warning: put('warning') };
+}
+
+/** 0 for the setting's own name, then its aliases. */
+function rank(setting: Setting, name: string): number {
+  return setting.name === name ? 0 : 1 + setting.aliases.indexOf(name);
 }
 
 function valueOf<T>(setting: Setting<T>, { name, raw }: Written, severity: Severity, faults: ConfigFault[]): { readonly value: T } | null {

@@ -20,6 +20,7 @@ import type { StateWatch } from './state-watch.ts';
 
 /** ms per storage, so that one dead array never hides the others */
 const STATUS_MS = 2_000;
+const LIST_MS = 10_000;
 const HEALTH_MS = 10_000;
 
 /** A hint is shown and worries nobody. */
@@ -37,6 +38,7 @@ export interface OverviewOptions {
 }
 
 type StatusRow = Result<'overview.status'>['storages'][number];
+type ListFailure = NonNullable<Result<'overview.list'>['failed']>[number];
 type HealthRow = Result<'overview.health'>['storages'][number];
 
 /** What the command line shows: all storages of our type in this node's storage.cfg, all asked at once. */
@@ -55,23 +57,32 @@ export class Overview {
   }
 
   async list(id: string | undefined, vmid: number | undefined, deadline: Deadline): Promise<Result<'overview.list'>> {
-    const sections = await this.#sections(id);
+    const sections = (await this.#sections(id)).filter((section) => this.#unused(section) === null);
+    if (id !== undefined) return { volumes: (await Promise.all(sections.map((section) => this.#listOf(section, vmid, deadline)))).flat() };
+    // One storage that cannot be asked hides no other; that it is missing is told (law 3).
+    const failures: ListFailure[] = [];
     const lists = await Promise.all(
-      sections
-        .filter((section) => this.#unused(section) === null)
-        .map(async (section) => {
-          const context = await this.#options.resolve(paramOf(section));
-          const listed = await listVolumes(context, vmid === undefined ? {} : { vmid }, deadline);
-          return listed.map(({ volume, volname, ...row }) => ({
-            storage: section.id,
-            volid: `${section.id}:${volname}`,
-            ...row,
-            lun: volume.mapping?.lun ?? null,
-            naa: volume.extent?.naa ?? null,
-          }));
+      sections.map((section) =>
+        this.#within(LIST_MS, deadline, (own) => this.#listOf(section, vmid, own)).catch((thrown: unknown) => {
+          const { code, message, causes, hints } = asStorageError(thrown);
+          failures.push({ storage: section.id, code, message, causes: [...causes], hints: [...hints] });
+          return [];
         }),
+      ),
     );
-    return { volumes: lists.flat() };
+    return { volumes: lists.flat(), ...(failures.length === 0 ? {} : { failed: failures }) };
+  }
+
+  async #listOf(section: StorageSection, vmid: number | undefined, deadline: Deadline): Promise<Result<'overview.list'>['volumes']> {
+    const context = await this.#options.resolve(paramOf(section));
+    const listed = await listVolumes(context, vmid === undefined ? {} : { vmid }, deadline);
+    return listed.map(({ volume, volname, ...row }) => ({
+      storage: section.id,
+      volid: `${section.id}:${volname}`,
+      ...row,
+      lun: volume.mapping?.lun ?? null,
+      naa: volume.extent?.naa ?? null,
+    }));
   }
 
   async health(id: string | undefined, deadline: Deadline): Promise<Result<'overview.health'>> {

@@ -186,6 +186,12 @@ export const METHODS = {
           parent: z.string().optional(),
         }),
       ),
+      /** Storages of which nothing is listed, since they could not be asked; only where all storages were asked for. */
+      failed: z
+        .array(
+          z.object({ storage: z.string(), code: z.string(), message: z.string(), causes: z.array(z.string()), hints: z.array(z.string()) }),
+        )
+        .optional(),
     }),
   ),
   /** What `volume.allocate`, `volume.resize` and `snapshot.rollback` check before their first change, all read now; changes nothing. */

@@ -5,6 +5,7 @@ import { z } from 'zod';
 import { launchSimulator, type Simulator } from '../../sim/server/launch.ts';
 import { run } from '../../src/cli/program.ts';
 import { systemClock } from '../../src/core/system-clock.ts';
+import { runCli } from './testing/command-line.ts';
 import { DaemonProcess, sectionFor } from './testing/daemon-process.ts';
 import { PvesmLite } from './testing/pvesm-lite.ts';
 
@@ -97,6 +98,20 @@ describe.each([
     const { exit } = await configCheck();
     expect(exit).toBe(lost ? 0 : 2);
   });
+});
+
+it('the command line lists the other storage, and tells that this one is missing', async () => {
+  daemon.storageCfg(`${written('edited', { ...sectionFor(sim), api_retry_max: 11 })}${written('other', sectionFor(sim))}`);
+  const storage = { id: 'other', config: sectionFor(sim) };
+  const { volname } = await daemon.call('volume.allocate', { storage, vmid: 100, size: 2 ** 30 });
+  const listed = await runCli(daemon, 'list');
+  expect(listed.status).toBe(2);
+  expect(listed.out).toContain(`other:${volname}`);
+  expect(listed.err).toMatch(/Error: edited: storage 'edited' cannot be used[^]*api_retry_max: '11' is not/);
+  expect((await runCli(daemon, 'list', 'other')).status).toBe(0);
+  const orphans = await runCli(daemon, 'orphans', 'edited');
+  expect(orphans.out).toMatch(/^edited: could not be looked at: .*\n {2}api_retry_max: /);
+  await daemon.call('volume.free', { storage, volume: volname });
 });
 
 it('a corrected line makes the storage active again, without a restart', async () => {

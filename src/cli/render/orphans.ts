@@ -1,7 +1,7 @@
 import { formatBytes } from '../../core/sizes.ts';
 import type { Result } from '../../protocol/methods.ts';
 import type { Cleaned, OrphanRow, Planned } from '../commands/orphans-clean.ts';
-import { clean, type Colours, table } from './text.ts';
+import { clean, cleanLines, type Colours, table } from './text.ts';
 
 type Report = Result<'overview.orphans'>;
 
@@ -10,7 +10,7 @@ export function renderReport(report: Report, colours: Colours): string {
   const blocks = report.storages.map(({ id, complete, error, orphans, notes }) => {
     const head = `${colours.bold(clean(id))}: `;
     if (!complete) {
-      return `${head}${colours.red('could not be looked at')}: ${clean(error?.message ?? 'no reason given')} [${clean(error?.code ?? '')}]\n`;
+      return `${head}${colours.red('could not be looked at')}: ${cleanLines(error?.message ?? 'no reason given')} [${clean(error?.code ?? '')}]\n`;
     }
     return `${head}${block(orphans, notes, colours)}`;
   });

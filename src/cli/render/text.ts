@@ -13,6 +13,11 @@ export function clean(text: string): string {
   return text.replace(/[\p{Cc}\u2028\u2029]/gu, '?');
 }
 
+/** The same for a text of several lines, which stay lines. */
+export function cleanLines(text: string): string {
+  return text.split('\n').map(clean).join('\n');
+}
+
 /** The colour of a state word. */
 export function stateWord(colours: Colours, state: string): string {
   switch (state) {
