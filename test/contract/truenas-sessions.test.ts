@@ -186,15 +186,16 @@ describe.each(RELEASES)('a session with TrueNAS %s', { timeout: 120_000 }, (rele
 
   it('20 nodes behind one address that start at once all get in, with few refusals', async () => {
     await rack.start({ release });
-    const ready = Array.from({ length: 20 }, () => rack.node().ready(rack.soon(600_000)));
+    const ready = Array.from({ length: 20 }, () => rack.node().ready(rack.soon(900_000)));
     const count = (): number => rack.nodes.filter((node) => node.connection().state === 'ready').length;
-    const seconds = await rack.secondsUntil(() => count() === 20, 400);
+    const seconds = await rack.secondsUntil(() => count() === 20, 600);
     await Promise.all(ready);
     const logins = rack.nodes.reduce((sum, node) => sum + node.connection().logins, 0);
-    // 25.x: one call a login, 20 fit into a window. 26.0: two calls, so some are refused, but ever fewer.
-    if (release === '26.0') expect(seconds).toBeLessThan(250);
+    // 25.x: one call a login, 20 fit into a window. 26.0: two calls, so some are refused, but ever fewer: each waits a window and
+    // at random longer. Without that, all 20 would come back together for ever, and be refused 20 times a window.
+    if (release === '26.0') expect(seconds).toBeLessThan(500);
     else expect([seconds, logins]).toEqual([0, 20]);
-    expect(logins - 20).toBeLessThanOrEqual(40);
+    expect(logins - 20).toBeLessThanOrEqual(80);
     expect(rack.nodes.every((node) => node.connection().limited === null)).toBe(true);
   });
 });
