@@ -205,8 +205,10 @@ describe.each(RELEASES)('a session with TrueNAS %s', { timeout: 120_000 }, (rele
     const seconds = await rack.secondsUntil(() => count() === 20, 400);
     await Promise.all(ready);
     const logins = rack.nodes.reduce((sum, node) => sum + node.connection().logins, 0);
-    // 25.x: one call a login, 20 fit into a window. 26.0: two calls, so some are refused, but ever fewer.
-    if (release === '26.0') expect(seconds).toBeLessThan(250);
+    // 25.x: one call a login, 20 fit into a window. 26.0: two calls, so some are refused, but ever fewer. Who is refused is up to
+    // the sockets: when all 20 first calls come before any second one, nobody gets in at first, then 8 to 10, then 9 or 10. So nobody is
+    // refused more than three times, after which he waits a window, a second and the spread: 61 + 15, 61 + 30, 61 + 60 s at most.
+    if (release === '26.0') expect(seconds).toBeLessThanOrEqual(76 + 91 + 121);
     else expect([seconds, logins]).toEqual([0, 20]);
     expect(logins - 20).toBeLessThanOrEqual(40);
     expect(rack.nodes.every((node) => node.connection().limited === null)).toBe(true);
