@@ -118,11 +118,11 @@ export class DaemonProcess {
     return status;
   }
 
-  /** Resolves when the output holds `text`. */
+  /** Resolves when the output holds `text`. What is looked at once a minute needs more than one minute at worst. */
   async says(text: string): Promise<void> {
-    const limit = AbortSignal.timeout(60_000);
+    const limit = AbortSignal.timeout(100_000);
     while (!this.#output.includes(text)) {
-      if (limit.aborted) throw new Error(`the daemon did not say '${text}' within 60 s, but:\n${this.#output}`);
+      if (limit.aborted) throw new Error(`the daemon did not say '${text}' within 100 s, but:\n${this.#output}`);
       await systemClock.sleep(20);
     }
   }
