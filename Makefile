@@ -14,7 +14,7 @@ export PVE_SRC
 # File for the log of all API calls of `make demo`.
 WIRE_LOG ?=
 
-.PHONY: help setup build demo test lint format bench test-pve clean distclean node-releases
+.PHONY: help setup build demo test lint format bench test-pve lab lab-sh lab-clean clean distclean node-releases
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -42,6 +42,15 @@ bench: build ## times of status, list and alloc with 2000 volumes on the array
 
 test-pve: build ## the life cycle of real pvesm and qm; needs PVE_SRC=DIR and root
 	@$(TSX) tools/suites/run.ts pve
+
+lab: ## build the lab: a VM with real ZFS, targets and initiators (test/lab/README.md); needs root
+	@test/lab/machine/lab build --install
+
+lab-sh: ## a root shell in the lab's VM
+	@test/lab/machine/lab up && test/lab/machine/lab sh
+
+lab-clean: ## stop and remove the lab; the built kernel modules stay cached
+	@test/lab/machine/lab clean
 
 setup: ## npm packages, and by apt the programs that tests and demo use
 	@tools/build/setup.sh
