@@ -13,7 +13,7 @@ function script(name: string, code: string, part: Partial<Suite> = {}): Suite {
     argv: ['sh', '-c', code],
     count: countStatus,
     limit: 60,
-    besideOthers: false,
+    stage: 'alone',
     ...part,
   };
 }
@@ -32,8 +32,8 @@ describe('suites', () => {
     const shown: Outcome[] = [];
     const totals = await runSuites(
       [
-        script('good', 'true', { besideOthers: true }),
-        script('bad', 'exit 4', { besideOthers: true }),
+        script('good', 'true', { stage: 'computing' }),
+        script('bad', 'exit 4', { stage: 'computing' }),
         script('many', 'echo 10 passed, 2 failed; exit 1', { count: countClosingLine }),
         script('out', 'exit 1', { leftOut: 'not here' }),
       ],
@@ -41,6 +41,23 @@ describe('suites', () => {
     );
     expect(totals).toEqual({ passed: 11, failed: 3 });
     expect(shown.map((outcome) => outcome.suite.name.slice(15)).sort()).toEqual(['bad', 'good', 'many']);
+  });
+
+  it('runs suites of one stage beside each other, but for those that want to be alone, and stage after stage', async () => {
+    // Each of the two waits for the other's file, which it gets only when both run.
+    const meet = (mine: string, other: string): string =>
+      `touch ${folder}/${mine}; for i in $(seq 600); do [ -e ${folder}/${other} ] && exit 0; sleep 0.05; done; exit 1`;
+    const lonely = `[ ! -e ${folder}/a ] && mkdir ${folder}/lock && rmdir ${folder}/lock`;
+    const totals = await runSuites(
+      [
+        script('a', meet('a', 'b'), { stage: 'waiting' }),
+        script('b', meet('b', 'a'), { stage: 'waiting' }),
+        script('c', lonely),
+        script('d', lonely),
+      ],
+      () => undefined,
+    );
+    expect(totals).toEqual({ passed: 4, failed: 0 });
   });
 
   it('counts a suite whose program is missing as failed', async () => {

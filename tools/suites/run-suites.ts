@@ -2,7 +2,7 @@ import { readFile, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { judge, type Verdict } from './counts.ts';
 import { runCommand } from './run-command.ts';
-import { LOGS, type Suite } from './suite-list.ts';
+import { LOGS, STAGES, type Stage, type Suite } from './suite-list.ts';
 
 export interface Outcome extends Verdict {
   readonly suite: Suite;
@@ -32,21 +32,23 @@ export async function runSuite(suite: Suite): Promise<Outcome> {
   return { suite, seconds, output, logFile, ...judge(suite.count, { status, output, report }) };
 }
 
-/** Runs all suites, `show` gets each outcome when it is there: first those that may run side by side, two at a time. */
+const LANES: Readonly<Record<Stage, number>> = { computing: 2, alone: 1, waiting: 2 };
+
+/** Runs all suites, stage after stage; `show` gets each outcome when it is there. */
 export async function runSuites(all: readonly Suite[], show: (outcome: Outcome) => void): Promise<Totals> {
   const able = all.filter((suite) => suite.leftOut === undefined);
-  const queue = able.filter((suite) => suite.besideOthers);
   const outcomes: Outcome[] = [];
-  const take = async (suite: Suite): Promise<void> => {
-    const outcome = await runSuite(suite);
-    outcomes.push(outcome);
-    show(outcome);
-  };
-  const lane = async (): Promise<void> => {
-    for (let next = queue.shift(); next !== undefined; next = queue.shift()) await take(next);
-  };
-  await Promise.all([lane(), lane()]);
-  for (const suite of able.filter((entry) => !entry.besideOthers)) await take(suite);
+  for (const stage of STAGES) {
+    const queue = able.filter((suite) => suite.stage === stage);
+    const lane = async (): Promise<void> => {
+      for (let next = queue.shift(); next !== undefined; next = queue.shift()) {
+        const outcome = await runSuite(next);
+        outcomes.push(outcome);
+        show(outcome);
+      }
+    };
+    await Promise.all(Array.from({ length: LANES[stage] }, lane));
+  }
   const sum = (of: (outcome: Outcome) => number): number => outcomes.reduce((total, outcome) => total + of(outcome), 0);
   return { passed: sum((outcome) => outcome.passed), failed: sum((outcome) => outcome.failed) };
 }

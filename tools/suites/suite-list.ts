@@ -3,6 +3,15 @@ import { basename, dirname, join } from 'node:path';
 import { promtoolPath } from '../build/promtool.ts';
 import { type Count, countClosingLine, countStatus, countTap, countVitest } from './counts.ts';
 
+/**
+ * When a suite runs, and beside which.
+ * - `computing`: first, two at a time: no real sockets, targets or tight deadlines.
+ * - `alone`: then, one by one.
+ * - `waiting`: last, two at a time: real processes that spend most of their time waiting for each other's deadlines.
+ */
+export type Stage = (typeof STAGES)[number];
+export const STAGES = ['computing', 'alone', 'waiting'] as const;
+
 export interface Suite {
   /** Unique; `make test SUITES=...` takes it, or its `group`. */
   readonly name: string;
@@ -14,8 +23,7 @@ export interface Suite {
   readonly report?: string;
   /** seconds */
   readonly limit: number;
-  /** May run beside another one: uses no real sockets, targets or tight deadlines. */
-  readonly besideOthers: boolean;
+  readonly stage: Stage;
   /** Why it cannot run here and is left out; it then counts neither as passed nor as failed. */
   readonly leftOut?: string;
 }
@@ -31,18 +39,18 @@ const PERL_LIBS = ['-Iperl', '-Iperl/t/lib'] as const;
 const SOURCES = ['src', 'sim', 'tools', 'test'].filter((folder) => existsSync(folder));
 
 function check(name: string, argv: Suite['argv']): Suite {
-  return { name: `lint:${name}`, group: 'lint', argv, count: countStatus, limit: 1500, besideOthers: true };
+  return { name: `lint:${name}`, group: 'lint', argv, count: countStatus, limit: 1500, stage: 'computing' };
 }
 
-function vitest(name: string, limit: number, besideOthers: boolean): Suite {
+function vitest(name: string, limit: number, stage: Stage): Suite {
   const report = join(REPORTS, `${name}.json`);
   const argv = [`${BIN}/vitest`, 'run', '--project', name, '--reporter=default', '--reporter=json', `--outputFile.json=${report}`] as const;
-  return { name, group: name, argv, count: countVitest, report, limit, besideOthers, env: { NO_COLOR: '1' } };
+  return { name, group: name, argv, count: countVitest, report, limit, stage, env: { NO_COLOR: '1' } };
 }
 
 function perl(name: string, switches: readonly string[]): Suite {
   const argv = ['prove', '-v', '-r', '--nocolor', ...switches, ...PERL_LIBS, 'perl/t'] as const;
-  return { name, group: 'perl', argv, count: countTap, limit: 1500, besideOthers: true };
+  return { name, group: 'perl', argv, count: countTap, limit: 1500, stage: 'computing' };
 }
 
 /** Programs that write committed files; with --check they only tell whether these are stale. */
@@ -56,9 +64,9 @@ export function suites(pveSources: string): readonly Suite[] {
     argv: ['test/pve/run'],
     count: countClosingLine,
     limit: 1800,
-    besideOthers: false,
+    stage: 'alone',
   };
-  const monitoring = vitest('monitoring', 300, true);
+  const monitoring = vitest('monitoring', 300, 'computing');
   return [
     check('types', [`${BIN}/tsc`, '-p', '.']),
     check('rules', [`${BIN}/eslint`, '--max-warnings=0', '.']),
@@ -70,16 +78,16 @@ export function suites(pveSources: string): readonly Suite[] {
     check('perl-taint', ['perl', '-wTc', ...PERL_LIBS, MODULE]),
     perl('perl', []),
     perl('perl-taint', ['-T']),
-    vitest('unit', 1500, false),
-    vitest('contract', 1500, false),
-    vitest('package', 1500, false),
+    vitest('unit', 1500, 'alone'),
+    vitest('contract', 1500, 'alone'),
+    vitest('package', 1500, 'alone'),
     // CI has to have it: there the suite fails instead
     promtoolPath() === null && process.env['CI'] === undefined
       ? { ...monitoring, leftOut: 'promtool (Debian package prometheus) is not here; make setup fetches it' }
       : monitoring,
-    vitest('performance', 1500, false),
-    vitest('flows', 1500, false),
-    vitest('chaos', 1500, false),
+    vitest('performance', 1500, 'alone'),
+    vitest('flows', 1500, 'waiting'),
+    vitest('chaos', 1500, 'waiting'),
     pveSources === '' ? { ...pve, leftOut: 'PVE_SRC is not set; make test-pve PVE_SRC=DIR runs it' } : pve,
   ];
 }
