@@ -141,7 +141,7 @@ export interface ArrayControls {
   /** The dataset is encrypted and its key is not loaded: nothing can be made in it, nothing below it is exported. */
   lockDataset(dataset: string, locked: boolean): Promise<void>;
   /** Something on the array keeps a zvol open: destroying it is refused as busy. Errors: ZfsError not-found. */
-  holdZvol(zvol: string, open: boolean): void;
+  holdZvol(zvol: string, open: boolean): Promise<void>;
   /** For zvols made from now on: how many looks at the device node find nothing. */
   setZvolDeviceLag(looks: number): void;
   /** Reloading the target service fails (errno 202). */

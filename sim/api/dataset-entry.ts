@@ -1,5 +1,4 @@
-import type { PropertyReader } from '../state/zfs/property-reader.ts';
-import { userProperties } from '../state/zfs/property-table.ts';
+import type { ZfsReader } from '../state/zfs/engine.ts';
 import type { DatasetRecord } from '../state/zfs/records.ts';
 import type { ZfsState } from '../state/zfs/zfs-state.ts';
 import type { SimRelease } from './contract.ts';
@@ -103,11 +102,11 @@ export type DatasetEntry = Record<string, unknown>;
 export class DatasetEntries {
   private readonly release: SimRelease;
   private readonly state: ZfsState;
-  private readonly reader: PropertyReader;
+  private readonly reader: ZfsReader;
   /** A dataset is in the list and again in `children` of all its parents: made once. */
   private readonly made = new Map<string, DatasetEntry>();
 
-  constructor(release: SimRelease, state: ZfsState, reader: PropertyReader) {
+  constructor(release: SimRelease, state: ZfsState, reader: ZfsReader) {
     this.release = release;
     this.state = state;
     this.reader = reader;
@@ -154,7 +153,7 @@ export class DatasetEntries {
   private addUserProperties(entry: DatasetEntry, record: DatasetRecord, extra: DatasetExtra): void {
     if (!extra.userProperties) return;
     const users: Record<string, unknown> = {};
-    for (const [key, value] of userProperties(this.state, record)) {
+    for (const [key, value] of this.reader.userProperties(record)) {
       const managed = MANAGED_USER_PROPERTIES[key];
       const object = userPropertyObject(this.release, value);
       if (managed === undefined) users[key] = object;

@@ -1,5 +1,4 @@
 import { type ArrayCore, pause } from '../state/array-core.ts';
-import { promoteClone } from '../state/zfs/clones.ts';
 import { ZfsError } from '../state/zfs/zfs-error.ts';
 import { CallError, type SimMethod, validationError } from './contract.ts';
 import { isInternalDataset } from './dataset-entry.ts';
@@ -109,26 +108,7 @@ async function detachExtents(core: ArrayCore, name: string): Promise<void> {
 /** `zfs destroy [-r]`. */
 async function destroy25(core: ArrayCore, name: string, recursive: boolean): Promise<void> {
   try {
-    if (!recursive) {
-      await core.datasets.destroy(name);
-      return;
-    }
-    const inside = (one: string): boolean => one === name || one.startsWith(`${name}/`);
-    const doomed = core.snapshots.dependents(name);
-    const outside = doomed.filter((one) => !inside(one.name)).map((one) => one.name);
-    if (outside.length > 0) {
-      const kind = core.zfs.mustDataset(name).type === 'VOLUME' ? 'volume' : 'filesystem';
-      throw new ZfsError(
-        'has-clones',
-        `cannot destroy '${name}': ${kind} has dependent clones\nuse '-R' to destroy the following datasets:\n${outside.join('\n')}`,
-        outside,
-      );
-    }
-    for (const record of doomed) {
-      const held = core.zfs.snapshots(record).find((one) => Object.keys(one.holds).length > 0);
-      if (held !== undefined) throw new ZfsError('held', `cannot destroy '${core.zfs.fullName(held)}': dataset is busy`);
-    }
-    await core.snapshots.destroyTree(name);
+    await (recursive ? core.snapshots.destroyRecursive(name) : core.datasets.destroy(name));
   } catch (error) {
     if (error instanceof ZfsError) {
       throw new CallError(`Failed to delete dataset: ${error.message}`, error.message.includes('dataset is busy') ? 'EBUSY' : 'EFAULT');
@@ -173,7 +153,7 @@ export async function destroyResource(core: ArrayCore, name: string, recursive: 
 async function promote(core: ArrayCore, name: string): Promise<null> {
   const modern = core.release === '26.0';
   await translated(
-    () => core.zfs.transaction(() => promoteClone(core.zfs, name)),
+    () => core.zfs.transaction(() => core.clones.promote(name)),
     (error) => {
       if (error.code === 'not-found') {
         return modern

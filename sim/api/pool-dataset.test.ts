@@ -144,7 +144,7 @@ describe.each(SIM_RELEASES)('pool.dataset of %s (truenas-api 9)', (release) => {
     const driver = new ArrayDriver({ release });
     await driver.zvol('a');
     await driver.call('iscsi.extent.create', { name: 'a', disk: 'zvol/tank/pve/a' });
-    driver.array.controls.holdZvol('tank/pve/a', true);
+    await driver.array.controls.holdZvol('tank/pve/a', true);
     const remove = driver.call('pool.dataset.delete', 'tank/pve/a');
     if (release === '26.0') expect(await remove).toBe(true);
     else await expect(remove).rejects.toThrow("[EBUSY] Failed to delete dataset: cannot destroy 'tank/pve/a': dataset is busy");

@@ -7,7 +7,6 @@ import { instanceParams, queryParams } from './query-params.ts';
 export function poolMethods(core: ArrayCore): SimMethod[] {
   const read = roles('POOL_READ');
   const entry = (): Record<string, unknown> => {
-    core.space.refresh();
     const { size, allocated, free } = core.space.pool();
     const root = core.zfs.mustDataset(core.zfs.pool);
     const { pool } = core;

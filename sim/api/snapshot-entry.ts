@@ -1,4 +1,5 @@
-import { type PropertyReader, SNAPSHOT_PROPERTIES } from '../state/zfs/property-reader.ts';
+import type { ZfsReader } from '../state/zfs/engine.ts';
+import { SNAPSHOT_PROPERTIES } from '../state/zfs/property-reader.ts';
 import type { SnapshotRecord } from '../state/zfs/records.ts';
 import type { ZfsState } from '../state/zfs/zfs-state.ts';
 import type { SimRelease } from './contract.ts';
@@ -15,7 +16,7 @@ export interface SnapshotEntryOptions {
 export function snapshotEntry(
   release: SimRelease,
   state: ZfsState,
-  reader: PropertyReader,
+  reader: ZfsReader,
   snapshot: SnapshotRecord,
   options: SnapshotEntryOptions,
 ): Record<string, unknown> {

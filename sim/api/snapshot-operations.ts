@@ -1,5 +1,5 @@
 import type { ArrayCore } from '../state/array-core.ts';
-import { cloneSnapshot } from '../state/zfs/clones.ts';
+import { newerSnapshots } from '../state/zfs/dependents.ts';
 import type { SnapshotRecord } from '../state/zfs/records.ts';
 import { ZfsError } from '../state/zfs/zfs-error.ts';
 
@@ -48,7 +48,7 @@ export function clone(core: ArrayCore, snapshot: string, target: string, propert
     raw[key] =
       typeof value === 'string' ? value : typeof value === 'number' || typeof value === 'boolean' ? String(value) : JSON.stringify(value);
   }
-  return core.zfs.transaction(() => cloneSnapshot(core.zfs, snapshot, target, raw));
+  return core.zfs.transaction(() => core.clones.clone(snapshot, target, raw));
 }
 
 /** `zfs rollback` with libzfs's checks (25.x): nothing happens when it is refused. */
@@ -94,7 +94,7 @@ export async function rollback26(
 }
 
 async function destroyNewer(core: ArrayCore, snapshot: SnapshotRecord, clones: boolean): Promise<void> {
-  for (const newer of core.snapshots.newer(snapshot).reverse()) {
+  for (const newer of newerSnapshots(core.zfs, snapshot).reverse()) {
     for (const name of clones ? core.zfs.clones(newer) : []) await skipping(() => core.datasets.destroy(name));
     await skipping(() => core.snapshots.destroy(core.zfs.fullName(newer), false));
   }

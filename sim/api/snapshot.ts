@@ -309,8 +309,8 @@ function holdError(core: ArrayCore, what: 'hold' | 'release', path: string, erro
 }
 
 export function holdAll(core: ArrayCore, path: string, tag: string, recursive: boolean): Promise<void> {
-  return core.zfs.transaction(() => {
-    for (const one of operations.sameNamed(core, path, recursive)) core.snapshots.hold(core.zfs.fullName(one), tag);
+  return core.zfs.transaction(async () => {
+    for (const one of operations.sameNamed(core, path, recursive)) await core.snapshots.hold(core.zfs.fullName(one), tag);
   });
 }
 
@@ -334,10 +334,10 @@ async function renameSnapshot(core: ArrayCore, path: string, options: unknown): 
   const target = operations.splitSnapshot(wanted.new_name);
   await translated(
     () =>
-      core.zfs.transaction(() => {
+      core.zfs.transaction(async () => {
         for (const one of operations.sameNamed(core, path, wanted.recursive)) {
           const current = core.zfs.fullName(one);
-          core.snapshots.rename(current, `${current.split('@')[0] ?? ''}@${target?.name ?? ''}`);
+          await core.snapshots.rename(current, `${current.split('@')[0] ?? ''}@${target?.name ?? ''}`);
         }
       }),
     (error) => {

@@ -1,5 +1,6 @@
 import type { ArrayCore } from '../state/array-core.ts';
-import { type PropertyReader, SNAPSHOT_PROPERTIES } from '../state/zfs/property-reader.ts';
+import type { ZfsReader } from '../state/zfs/engine.ts';
+import { SNAPSHOT_PROPERTIES } from '../state/zfs/property-reader.ts';
 import type { SnapshotRecord } from '../state/zfs/records.ts';
 import type { ZfsError } from '../state/zfs/zfs-error.ts';
 import { type SimMethod, validationError } from './contract.ts';
@@ -162,7 +163,7 @@ interface Shape {
   readonly get_user_properties: boolean;
 }
 
-function entry(core: ArrayCore, reader: PropertyReader, snapshot: SnapshotRecord, shape: Shape): Record<string, unknown> {
+function entry(core: ArrayCore, reader: ZfsReader, snapshot: SnapshotRecord, shape: Shape): Record<string, unknown> {
   const fullName = core.zfs.fullName(snapshot);
   const dataset = operations.splitSnapshot(fullName)?.dataset ?? '';
   const names = shape.properties === null ? [] : shape.properties.length === 0 ? SNAPSHOT_PROPERTIES : shape.properties;
@@ -235,10 +236,10 @@ async function rename(core: ArrayCore, data: unknown): Promise<void> {
     throw validationError(`${SCHEMA}.rename`, `Cannot rename snapshot to a different dataset. Dataset must remain '${current}'.`);
   }
   await run('rename', wanted.current_name, () =>
-    core.zfs.transaction(() => {
+    core.zfs.transaction(async () => {
       for (const one of operations.sameNamed(core, wanted.current_name, wanted.recursive)) {
         const fullName = core.zfs.fullName(one);
-        core.snapshots.rename(fullName, `${operations.splitSnapshot(fullName)?.dataset ?? ''}@${target.name}`);
+        await core.snapshots.rename(fullName, `${operations.splitSnapshot(fullName)?.dataset ?? ''}@${target.name}`);
       }
     }),
   );

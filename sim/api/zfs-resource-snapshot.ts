@@ -38,8 +38,10 @@ export async function destroySnapshotResource(core: ArrayCore, wanted: SnapshotD
         for (const snapshot of doomed) {
           for (const clone of core.zfs.clones(snapshot)) if (core.zfs.dataset(clone) !== undefined) await core.snapshots.destroyTree(clone);
           if (core.zfs.snapshotByGuidOrNull(snapshot.guid) === null) continue;
-          snapshot.holds = {};
-          await core.snapshots.destroy(core.zfs.fullName(snapshot), false);
+          const fullName = core.zfs.fullName(snapshot);
+          if (Object.keys(snapshot.holds).length > 0) await core.snapshots.release(fullName, null);
+          // released last, it may be gone already: its destruction was deferred
+          if (core.zfs.snapshotByGuidOrNull(snapshot.guid) !== null) await core.snapshots.destroy(fullName, false);
         }
       }),
     (error) => {

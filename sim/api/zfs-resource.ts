@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import type { ArrayCore } from '../state/array-core.ts';
-import { NATIVE_PROPERTIES, userProperties } from '../state/zfs/property-table.ts';
-import type { PropertyReader } from '../state/zfs/property-reader.ts';
+import { NATIVE_PROPERTIES } from '../state/zfs/property-table.ts';
+import type { ZfsReader } from '../state/zfs/engine.ts';
 import type { DatasetRecord } from '../state/zfs/records.ts';
 import { parentName } from '../state/zfs/zfs-state.ts';
 import { type SimMethod, type SimRelease, validationError } from './contract.ts';
@@ -119,7 +119,7 @@ function query(core: ArrayCore, data: unknown): Resource[] {
   return wanted.nest_results ? nested(found) : found;
 }
 
-function resource(core: ArrayCore, reader: PropertyReader, record: DatasetRecord, wanted: z.infer<typeof query2510>): Resource {
+function resource(core: ArrayCore, reader: ZfsReader, record: DatasetRecord, wanted: z.infer<typeof query2510>): Resource {
   const names =
     wanted.properties === null ? [] : wanted.properties.length === 0 ? ALL : wanted.properties.map((name) => name.toLowerCase());
   const properties: Record<string, unknown> = {};
@@ -128,7 +128,7 @@ function resource(core: ArrayCore, reader: PropertyReader, record: DatasetRecord
     if (value !== undefined) properties[name] = resourceProperty(name, value, wanted.get_source);
   }
   const users = wanted.get_user_properties
-    ? Object.fromEntries([...userProperties(core.zfs, record)].map(([key, value]) => [key, value.raw]))
+    ? Object.fromEntries([...reader.userProperties(record)].map(([key, value]) => [key, value.raw]))
     : null;
   return {
     createtxg: record.createtxg,

@@ -71,7 +71,7 @@ export function controlCommands(parts: ControlParts): (request: ControlRequest) 
         await array.controls.lockDataset(request.dataset, request.locked);
         return null;
       case 'zvol-busy':
-        array.controls.holdZvol(request.zvol, request.busy);
+        await array.controls.holdZvol(request.zvol, request.busy);
         return null;
       case 'reload-fails':
         array.controls.setReloadFails(request.fails);

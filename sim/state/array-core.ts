@@ -6,15 +6,13 @@ import type { NvmetState } from './nvmet/nvmet-state.ts';
 import { NvmeSessions } from './nvmet/sessions.ts';
 import type { PoolState } from './pool-state.ts';
 import type { ServicesState } from './services-state.ts';
-import { Datasets } from './zfs/datasets.ts';
-import { PropertyReader } from './zfs/property-reader.ts';
-import { Snapshots } from './zfs/snapshots.ts';
-import { SpaceAccounting } from './zfs/space.ts';
+import type { CloneOperations, DatasetOperations, PoolSpace, SnapshotOperations, ZfsEngine, ZfsReader } from './zfs/engine.ts';
 import type { ZfsState } from './zfs/zfs-state.ts';
 
 export interface ArrayParts {
   readonly services: SimServices;
   readonly zfs: ZfsState;
+  readonly engine: ZfsEngine;
   readonly pool: PoolState;
   readonly iscsi: IscsiState;
   readonly nvmet: NvmetState;
@@ -33,9 +31,11 @@ export class ArrayCore {
   readonly services: SimServices;
   readonly zfs: ZfsState;
   readonly pool: PoolState;
-  readonly space: SpaceAccounting;
-  readonly datasets: Datasets;
-  readonly snapshots: Snapshots;
+  readonly space: PoolSpace;
+  readonly datasets: DatasetOperations;
+  readonly snapshots: SnapshotOperations;
+  readonly clones: CloneOperations;
+  readonly engine: ZfsEngine;
   readonly iscsi: IscsiState;
   readonly nvmet: NvmetState;
   readonly nvmeSessions = new NvmeSessions();
@@ -59,9 +59,11 @@ export class ArrayCore {
     this.release = parts.services.release;
     this.zfs = parts.zfs;
     this.pool = parts.pool;
-    this.space = new SpaceAccounting(parts.zfs);
-    this.datasets = new Datasets(parts.zfs, this.space);
-    this.snapshots = new Snapshots(parts.zfs, this.space, this.datasets);
+    this.engine = parts.engine;
+    this.space = parts.engine.space;
+    this.datasets = parts.engine.datasets;
+    this.snapshots = parts.engine.snapshots;
+    this.clones = parts.engine.clones;
     this.iscsi = parts.iscsi;
     this.nvmet = parts.nvmet;
     this.serviceStates = parts.serviceStates;
@@ -71,8 +73,8 @@ export class ArrayCore {
     this.zvolDeviceLag = parts.zvolDeviceLag;
   }
 
-  reader(): PropertyReader {
-    return new PropertyReader(this.zfs, this.space);
+  reader(): ZfsReader {
+    return this.engine.reader();
   }
 
   atLeast(release: SimRelease): boolean {
@@ -130,8 +132,9 @@ export class ArrayCore {
   }
 
   /** Fault: something on the array keeps the zvol open (udev, a snapshot task), so that it is busy. */
-  hold(zvol: string, open: boolean): void {
+  async hold(zvol: string, open: boolean): Promise<void> {
     const guid = this.zfs.mustDataset(zvol).guid;
+    await this.engine.holdOpen(zvol, open);
     if (open) this.held.add(guid);
     else this.held.delete(guid);
     this.updateOpen();

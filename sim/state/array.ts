@@ -37,6 +37,7 @@ import type { SubsystemRecord } from './nvmet/records.ts';
 import { PoolState } from './pool-state.ts';
 import { ServicesState } from './services-state.ts';
 import { bytesOf } from './zfs/space.ts';
+import { MemoryEngine } from './zfs/memory-engine.ts';
 import { ZfsState } from './zfs/zfs-state.ts';
 import { seed } from './seed.ts';
 
@@ -58,6 +59,7 @@ export function createArray(services: SimServices, options: ArrayOptions): SimAr
   const core = new ArrayCore({
     services,
     zfs,
+    engine: new MemoryEngine(zfs),
     pool,
     iscsi,
     nvmet,

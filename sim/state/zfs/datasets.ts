@@ -1,3 +1,4 @@
+import type { DatasetOperations } from './engine.ts';
 import type { DatasetRecord } from './records.ts';
 import { bytesOf, EMPTY_FILESYSTEM_BYTES, EMPTY_VOLUME_BYTES, type SpaceAccounting } from './space.ts';
 import { ZfsError } from './zfs-error.ts';
@@ -27,7 +28,7 @@ export interface NewDataset {
 }
 
 /** Creates, changes, renames and destroys datasets as ZFS does, without TrueNAS's own rules. Call inside `state.transaction`. */
-export class Datasets {
+export class Datasets implements DatasetOperations {
   private readonly state: ZfsState;
   private readonly space: SpaceAccounting;
 

@@ -1,4 +1,5 @@
-import { NATIVE_PROPERTIES, type PropertyValue, propertyValue } from './property-table.ts';
+import type { ZfsReader } from './engine.ts';
+import { NATIVE_PROPERTIES, type PropertyValue, propertyValue, userProperties } from './property-table.ts';
 import type { DatasetRecord, SnapshotRecord } from './records.ts';
 import type { Space, SpaceAccounting } from './space.ts';
 import type { ZfsState } from './zfs-state.ts';
@@ -37,7 +38,7 @@ const COMPUTED: Readonly<Record<string, Computed>> = {
 };
 
 /** Reads any property of a dataset or snapshot as `zfs get -p` would. Make one for each request: it keeps the space of a dataset. */
-export class PropertyReader {
+export class PropertyReader implements ZfsReader {
   private readonly state: ZfsState;
   private readonly accounting: SpaceAccounting;
   private readonly spaces = new Map<string, Space>();
@@ -68,6 +69,10 @@ export class PropertyReader {
     if (NATIVE_PROPERTIES[name] !== undefined) return propertyValue(this.state, record, name);
     const raw = COMPUTED[name]?.(this, record);
     return raw === undefined ? undefined : { raw, source: name === 'mountpoint' ? 'DEFAULT' : 'NONE', from: null };
+  }
+
+  userProperties(record: DatasetRecord): Map<string, PropertyValue> {
+    return userProperties(this.state, record);
   }
 
   readSnapshot(snapshot: SnapshotRecord, name: string): string | undefined {

@@ -1,4 +1,6 @@
 import { type Datasets, validSnapshotName } from './datasets.ts';
+import { dependents, newerSnapshots } from './dependents.ts';
+import type { SnapshotOperations } from './engine.ts';
 import type { DatasetRecord, SnapshotRecord } from './records.ts';
 import { bytesOf, type SpaceAccounting } from './space.ts';
 import { ZfsError } from './zfs-error.ts';
@@ -12,7 +14,7 @@ export interface RollbackOptions {
 }
 
 /** Snapshots as ZFS handles them. Call inside `state.transaction`. */
-export class Snapshots {
+export class Snapshots implements SnapshotOperations {
   private readonly state: ZfsState;
   private readonly space: SpaceAccounting;
   private readonly datasets: Datasets;
@@ -126,16 +128,10 @@ export class Snapshots {
     this.state.touch();
   }
 
-  /** Snapshots of the same dataset that were taken later, oldest first. */
-  newer(snapshot: SnapshotRecord): SnapshotRecord[] {
-    const dataset = this.state.datasetByGuid(snapshot.dataset);
-    return dataset === undefined ? [] : this.state.snapshots(dataset).filter((one) => one.createtxg > snapshot.createtxg);
-  }
-
   /** The last step of every rollback. Errors: not-found, newer-snapshots. */
   async rollbackTo(fullName: string): Promise<DatasetRecord> {
     const snapshot = this.state.mustSnapshot(fullName);
-    const newer = this.newer(snapshot).map((one) => this.state.fullName(one));
+    const newer = newerSnapshots(this.state, snapshot).map((one) => this.state.fullName(one));
     if (newer.length > 0) {
       throw new ZfsError(
         'newer-snapshots',
@@ -156,7 +152,7 @@ export class Snapshots {
   /** `zfs rollback [-r] [-R]`: all checks first, so that nothing is destroyed when it is refused. Errors: newer-snapshots, newer-clones, held, busy. */
   async rollback(fullName: string, options: RollbackOptions): Promise<DatasetRecord> {
     const snapshot = this.state.mustSnapshot(fullName);
-    const newer = this.newer(snapshot);
+    const newer = newerSnapshots(this.state, snapshot);
     if (newer.length > 0 && (options.recursive || options.recursiveClones)) {
       const clones = newer.flatMap((one) => this.state.clones(one));
       if (clones.length > 0 && !options.recursiveClones) {
@@ -177,12 +173,31 @@ export class Snapshots {
     return this.rollbackTo(fullName);
   }
 
+  async destroyRecursive(name: string): Promise<void> {
+    const inside = (one: string): boolean => one === name || one.startsWith(`${name}/`);
+    const doomed = dependents(this.state, name);
+    const outside = doomed.filter((one) => !inside(one.name)).map((one) => one.name);
+    if (outside.length > 0) {
+      const kind = this.state.mustDataset(name).type === 'VOLUME' ? 'volume' : 'filesystem';
+      throw new ZfsError(
+        'has-clones',
+        `cannot destroy '${name}': ${kind} has dependent clones\nuse '-R' to destroy the following datasets:\n${outside.join('\n')}`,
+        outside,
+      );
+    }
+    for (const record of doomed) {
+      const held = this.state.snapshots(record).find((one) => Object.keys(one.holds).length > 0);
+      if (held !== undefined) throw new ZfsError('held', `cannot destroy '${this.state.fullName(held)}': dataset is busy`);
+    }
+    await this.destroyTree(name);
+  }
+
   /**
    * Everything below and of `name` with its snapshots and all their clones, holds released (`zfs destroy -R`, and what the
    * channel program of 26.0 does). Errors: busy (nothing is destroyed then).
    */
   async destroyTree(name: string): Promise<void> {
-    const doomed = this.dependents(name);
+    const doomed = dependents(this.state, name);
     const open = doomed.find((one) => this.state.open.has(one.guid));
     if (open !== undefined) throw new ZfsError('busy', `cannot destroy '${open.name}': dataset is busy`, [open.name]);
     for (const record of doomed) {
@@ -190,23 +205,6 @@ export class Snapshots {
       for (const snapshot of [...this.state.snapshots(record)]) await this.drop(snapshot);
       if (this.state.dataset(record.name) !== undefined) await this.datasets.destroy(record.name);
     }
-  }
-
-  /** Datasets that must go with `name`, in the order in which they can be destroyed. */
-  dependents(name: string): DatasetRecord[] {
-    const order: DatasetRecord[] = [];
-    const seen = new Set<string>();
-    const visit = (record: DatasetRecord): void => {
-      if (seen.has(record.guid)) return;
-      seen.add(record.guid);
-      for (const child of this.state.children(record.name)) visit(this.state.mustDataset(child));
-      for (const snapshot of this.state.snapshots(record)) {
-        for (const clone of this.state.clones(snapshot)) visit(this.state.mustDataset(clone));
-      }
-      order.push(record);
-    };
-    visit(this.state.mustDataset(name));
-    return order;
   }
 
   private async drop(snapshot: SnapshotRecord): Promise<void> {
