@@ -182,7 +182,9 @@ export interface SimServices {
 
 /** Options of the models from the command line. */
 export interface ArrayOptions {
-  readonly blocks: 'memory' | 'tgt';
+  readonly blocks: 'memory' | 'tgt' | 'lab';
+  /** of `lab`: the directory of the running VM (`$LAB_RUN/st`), in which the pool is */
+  readonly vm?: string;
   /** directory for block files and sockets (made by the caller) */
   readonly directory: string;
   /** iSCSI portal to listen on with `tgt`, e.g. 127.0.0.1:13260 */

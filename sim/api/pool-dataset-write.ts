@@ -110,8 +110,7 @@ async function createDataset(core: ArrayCore, wanted: DatasetCreate): Promise<vo
   if (wanted.type === 'VOLUME') {
     properties['volsize'] = String(wanted.volsize);
     properties['volblocksize'] = String(blockSize);
-    if (wanted.sparse === true) properties['refreservation'] ??= '0';
-    else properties['refreservation'] ??= String(wanted.volsize);
+    if (wanted.sparse !== true) properties['refreservation'] ??= String(wanted.volsize);
   } else if (wanted.casesensitivity !== undefined && wanted.casesensitivity !== 'INHERIT') {
     properties['casesensitivity'] = wanted.casesensitivity.toLowerCase();
   }

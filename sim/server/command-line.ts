@@ -46,7 +46,8 @@ const optionsModel = z.object({
   release: z.enum(SIM_RELEASES),
   listen: z.object({ host: z.string(), port: z.int() }),
   plainListen: z.object({ host: z.string(), port: z.int() }).optional(),
-  blocks: z.enum(['memory', 'tgt']),
+  blocks: z.enum(['memory', 'tgt', 'lab']),
+  vm: z.string().optional(),
   portal: z.object({ host: z.string(), port: z.int() }),
   state: z.string().optional(),
   control: z.string().optional(),
@@ -85,11 +86,12 @@ export function addRunOptions(command: Command): Command {
     .option(`--listen <${address}>`, 'HTTPS and WebSocket with a self-signed certificate', parseAddress, { host: '127.0.0.1', port: 0 })
     .option(`--plain-listen <${address}>`, 'also listen without TLS; keys sent there are revoked', parseAddress)
     .addOption(
-      new Option('--blocks <kind>', 'what zvols are: memory only, or files behind a real tgtd')
-        .choices(['memory', 'tgt'])
+      new Option('--blocks <kind>', 'what zvols are: memory only, files behind a real tgtd, or zvols of a real ZFS in a VM of the lab')
+        .choices(['memory', 'tgt', 'lab'])
         .default('memory'),
     )
     .option(`--portal <${address}>`, 'iSCSI portal', parseAddress, { host: '127.0.0.1', port: 0 })
+    .option('--vm <dir>', 'with --blocks lab: the directory of the running VM, which has lab0.sock and so on')
     .option('--state <dir>', 'keep users, keys, certificate, objects and blocks here; survives a restart')
     .option('--control <path>', 'control socket for faults (default: in the state directory)')
     .option('--wire-log <file>', 'append every API call as a JSON line; secrets are masked')
@@ -121,6 +123,7 @@ export function runOptions(raw: unknown, environment: NodeJS.ProcessEnv): RunOpt
   const roles = given.roles?.split(',').map((role) => role.trim());
   const unknown = (roles ?? []).filter((role) => !isRole(role));
   if (unknown.length > 0) throw new Error(`--roles: unknown roles ${unknown.join(', ')}`);
+  if ((given.blocks === 'lab') !== (given.vm !== undefined)) throw new Error('--blocks lab and --vm DIR go together');
   const apiKey = given.apiKeyFile === undefined ? environment['TRUENAS_SIM_API_KEY'] : firstLine(given.apiKeyFile);
   const password = given.passwordFile === undefined ? environment['TRUENAS_SIM_PASSWORD'] : firstLine(given.passwordFile);
   return {
@@ -130,6 +133,7 @@ export function runOptions(raw: unknown, environment: NodeJS.ProcessEnv): RunOpt
       release: given.release,
       listen: given.listen,
       blocks: given.blocks,
+      ...(given.vm === undefined ? {} : { vm: given.vm }),
       portal: given.portal,
       pool: { name: given.pool, size: given.poolSize },
       seed: given.empty ? null : { dataset, target: given.seedTarget },

@@ -40,7 +40,9 @@ export interface SimulatorOptions {
   readonly listen?: Address;
   /** additional listener without TLS */
   readonly plainListen?: Address;
-  readonly blocks?: 'memory' | 'tgt';
+  readonly blocks?: 'memory' | 'tgt' | 'lab';
+  /** with `lab` blocks: directory of the running VM */
+  readonly vm?: string;
   /** iSCSI portal; port 0 = a free one. Default 127.0.0.1:0 */
   readonly portal?: Address;
   /** kept between runs; default: a temporary directory that `stop` removes */
@@ -203,6 +205,7 @@ async function launch(options: SimulatorOptions, undo: (() => Promise<void> | vo
     {
       blocks: options.blocks ?? 'memory',
       directory: blockDirectory,
+      ...(options.vm === undefined ? {} : { vm: options.vm }),
       portal,
       pool,
       ...(seed === null ? {} : { seed }),

@@ -8,6 +8,8 @@ export interface DriverOptions {
   readonly release?: SimRelease;
   readonly blocks?: ArrayOptions['blocks'];
   readonly directory?: string;
+  /** directory of the lab's VM, with `lab` blocks */
+  readonly vm?: string;
   readonly port?: number;
   readonly poolSize?: number;
   readonly seeded?: boolean;
@@ -41,6 +43,7 @@ export class ArrayDriver {
       {
         blocks: options.blocks ?? 'memory',
         directory: options.directory ?? '/nonexistent',
+        ...(options.vm === undefined ? {} : { vm: options.vm }),
         portal: { host: '127.0.0.1', port: options.port ?? 0 },
         pool: { name: 'tank', size: options.poolSize ?? 100 * GIB },
         ...(options.seeded === false ? {} : { seed: { dataset: 'tank/pve', target: 'pve' } }),

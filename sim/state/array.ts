@@ -25,6 +25,9 @@ import { resourceMethods } from '../api/zfs-resource.ts';
 import { type Identity, identitySchema, newIdentity, systemMethods } from '../api/system.ts';
 import type { BlockStore } from '../blocks/block-store.ts';
 import { FileBlocks } from '../blocks/file-blocks.ts';
+import { LabAgent } from '../blocks/lab/lab-agent.ts';
+import { LabEngine } from '../blocks/lab/zfs/lab-engine.ts';
+import { PoolShell } from '../blocks/lab/zfs/pool-shell.ts';
 import type { LunServer } from '../blocks/lun-server.ts';
 import { MemoryBlocks } from '../blocks/memory-blocks.ts';
 import { MemoryLunServer } from '../blocks/memory-lun-server.ts';
@@ -44,22 +47,26 @@ import { seed } from './seed.ts';
 /** The models of one TrueNAS: datasets, snapshots, iSCSI, services. `services.release` decides how it behaves. */
 export function createArray(services: SimServices, options: ArrayOptions): SimArray {
   const { blocks, luns, memory, prepare } = storage(services, options);
+  const lab = options.blocks === 'lab';
   const pool = new PoolState(() => services.changed('pool'));
   const zfs = new ZfsState({
     pool: options.pool.name,
     size: options.pool.size,
     blocks,
     now: () => services.now(),
-    changed: () => services.changed('zfs'),
+    // what is in a VM is kept there
+    changed: () => (lab ? undefined : services.changed('zfs')),
     suspended: () => pool.suspended,
   });
+  const real = lab ? new LabEngine(zfs, new PoolShell(new LabAgent(vmOf(options)), options.pool.name), () => services.now()) : null;
+  const engine = real ?? new MemoryEngine(zfs);
   const iscsi = new IscsiState(() => services.changed('iscsi'));
   const nvmet = new NvmetState(() => services.changed('nvmet'));
   const serviceStates = new ServicesState(services.release, () => services.changed('services'));
   const core = new ArrayCore({
     services,
     zfs,
-    engine: new MemoryEngine(zfs),
+    engine,
     pool,
     iscsi,
     nvmet,
@@ -96,12 +103,14 @@ export function createArray(services: SimServices, options: ArrayOptions): SimAr
     ...serviceMethods(core),
     ...poolMethods(core),
     ...systemMethods(core, () => identity, randomUUID(), services.now()),
-  ].filter((one) => one.releases === undefined || one.releases.includes(services.release));
+  ]
+    .filter((one) => one.releases === undefined || one.releases.includes(services.release))
+    .map((one) => (real === null ? one : upToDate(one, real)));
 
   return {
     methods,
     persistent: [
-      { name: 'zfs', dump: () => zfs.dump(), load: (data) => zfs.load(data) },
+      ...(lab ? [] : [{ name: 'zfs', dump: () => zfs.dump(), load: (data: unknown) => zfs.load(data) }]),
       { name: 'pool', dump: () => pool.dump(), load: (data) => pool.load(data) },
       { name: 'iscsi', dump: () => iscsi.dump(), load: (data) => iscsi.load(data) },
       ...(services.release === '25.04' ? [] : [{ name: 'nvmet', dump: () => nvmet.dump(), load: (data: unknown) => nvmet.load(data) }]),
@@ -120,6 +129,7 @@ export function createArray(services: SimServices, options: ArrayOptions): SimAr
     },
     start: async () => {
       await prepare();
+      await real?.start(options.seed?.dataset ?? null);
       const volumes = zfs.datasets().filter((one) => one.type === 'VOLUME');
       await blocks.prune(new Set([...volumes.map((one) => one.guid), ...zfs.dump().snapshots.map((one) => one.guid)]));
       for (const volume of volumes) await blocks.ensure(volume.guid, bytesOf(volume, 'volsize'));
@@ -166,6 +176,23 @@ function subsystemNamed(nvmet: NvmetState, subsystem: string): SubsystemRecord |
   return nvmet.subsystems.find((one) => one.name === subsystem || one.subnqn === subsystem);
 }
 
+function vmOf(options: ArrayOptions): string {
+  if (options.vm === undefined) throw new Error('blocks in the lab need the directory of its VM');
+  return options.vm;
+}
+
+/** Whoever looks at datasets or snapshots sees what the VM has now, not what this process changed last. */
+function upToDate(method: SimMethod, engine: LabEngine): SimMethod {
+  if (!/^(?:pool|zfs)\./.test(method.name)) return method;
+  return {
+    ...method,
+    run: async (args, context) => {
+      await engine.refresh();
+      return method.run(args, context);
+    },
+  };
+}
+
 interface Storage {
   readonly blocks: BlockStore;
   readonly luns: LunServer;
@@ -174,7 +201,7 @@ interface Storage {
 }
 
 function storage(services: SimServices, options: ArrayOptions): Storage {
-  if (options.blocks === 'memory') {
+  if (options.blocks !== 'tgt') {
     const memory = new MemoryLunServer(options.portal);
     return { blocks: new MemoryBlocks(), luns: memory, memory, prepare: () => Promise.resolve() };
   }

@@ -37,6 +37,9 @@ const COMPUTED: Readonly<Record<string, Computed>> = {
   origin: (reader, record) => reader.origin(record) ?? 'none',
 };
 
+/** Computed here because nobody sets them, but settable in ZFS: their source is the default. */
+const SETTABLE = new Set(['mountpoint', 'encryption', 'keyformat', 'keylocation', 'pbkdf2iters']);
+
 /** Reads any property of a dataset or snapshot as `zfs get -p` would. Make one for each request: it keeps the space of a dataset. */
 export class PropertyReader implements ZfsReader {
   private readonly state: ZfsState;
@@ -68,7 +71,7 @@ export class PropertyReader implements ZfsReader {
   read(record: DatasetRecord, name: string): PropertyValue | undefined {
     if (NATIVE_PROPERTIES[name] !== undefined) return propertyValue(this.state, record, name);
     const raw = COMPUTED[name]?.(this, record);
-    return raw === undefined ? undefined : { raw, source: name === 'mountpoint' ? 'DEFAULT' : 'NONE', from: null };
+    return raw === undefined ? undefined : { raw, source: SETTABLE.has(name) ? 'DEFAULT' : 'NONE', from: null };
   }
 
   userProperties(record: DatasetRecord): Map<string, PropertyValue> {

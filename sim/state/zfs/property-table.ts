@@ -46,6 +46,9 @@ export const NATIVE_PROPERTIES: Readonly<Record<string, Native>> = {
   xattr: fs('on'),
 };
 
+/** chosen when a dataset is made; casesensitivity never has a source (OpenZFS 2.3) */
+const FIXED = new Set(['volblocksize', 'casesensitivity']);
+
 export interface PropertyValue {
   readonly raw: string;
   readonly source: PropertySource;
@@ -63,6 +66,10 @@ export function propertyValue(state: ZfsState, record: DatasetRecord, name: stri
   const native = NATIVE_PROPERTIES[name];
   if (native === undefined || (native.on !== 'both' && native.on !== record.type)) return undefined;
   const local = record.properties[name];
+  // fixed at creation: never LOCAL, and NONE when it is not the default
+  if (local !== undefined && FIXED.has(name)) {
+    return { raw: local, source: local === native.fallback && name === 'volblocksize' ? 'DEFAULT' : 'NONE', from: null };
+  }
   if (local !== undefined) return { raw: local, source: 'LOCAL', from: null };
   if (native.inherits) {
     for (let parent = parentName(record.name); parent !== null; parent = parentName(parent)) {
@@ -70,7 +77,7 @@ export function propertyValue(state: ZfsState, record: DatasetRecord, name: stri
       if (inherited !== undefined) return { raw: inherited, source: 'INHERITED', from: parent };
     }
   }
-  return { raw: native.fallback, source: 'DEFAULT', from: null };
+  return { raw: native.fallback, source: name === 'casesensitivity' ? 'NONE' : 'DEFAULT', from: null };
 }
 
 /** User properties with those inherited from the parents; the nearest wins. */

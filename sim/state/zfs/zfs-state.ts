@@ -186,6 +186,10 @@ export class ZfsState {
     return this.snapshotByGuid.size;
   }
 
+  allSnapshots(): SnapshotRecord[] {
+    return [...this.snapshotByGuid.values()];
+  }
+
   snapshotByGuidOrNull(guid: string | null): SnapshotRecord | null {
     return guid === null ? null : (this.snapshotByGuid.get(guid) ?? null);
   }
@@ -323,10 +327,16 @@ export class ZfsState {
       if (shortNames.has(key)) throw new Error(`the stored snapshot '${one.name}' is there twice`);
       shortNames.add(key);
     }
-    for (const map of [this.byName, this.byGuid, this.childNames, this.snapshotsOf, this.snapshotByGuid, this.clonesOf]) map.clear();
-    for (const one of dump.datasets) this.insertDataset(one);
-    for (const one of dump.snapshots) this.insertSnapshot(one);
+    this.adopt(dump.datasets, dump.snapshots);
     this.txg = dump.txg;
+  }
+
+  /** The tables become these records, which fit together; what is open, locked or full stays so. */
+  adopt(datasets: readonly DatasetRecord[], snapshots: readonly SnapshotRecord[]): void {
+    for (const map of [this.byName, this.byGuid, this.childNames, this.snapshotsOf, this.snapshotByGuid, this.clonesOf]) map.clear();
+    for (const one of datasets) this.insertDataset(one);
+    for (const one of snapshots) this.insertSnapshot(one);
+    this.touch();
   }
 
   private linkParent(name: string): void {
