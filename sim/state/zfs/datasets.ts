@@ -1,4 +1,4 @@
-import type { DatasetOperations } from './engine.ts';
+import type { DatasetOperations, NewDataset } from './engine.ts';
 import type { DatasetRecord } from './records.ts';
 import { bytesOf, EMPTY_FILESYSTEM_BYTES, EMPTY_VOLUME_BYTES, type SpaceAccounting } from './space.ts';
 import { ZfsError } from './zfs-error.ts';
@@ -16,15 +16,6 @@ export function validSnapshotName(fullName: string): boolean {
   const at = fullName.indexOf('@');
   const short = fullName.slice(at + 1);
   return at > 0 && fullName.length <= MAX_NAME && validDatasetName(fullName.slice(0, at)) && COMPONENT.test(short);
-}
-
-export interface NewDataset {
-  readonly name: string;
-  readonly type: 'FILESYSTEM' | 'VOLUME';
-  /** native properties, raw; of a volume with volsize and volblocksize; refreservation when it is thick */
-  readonly properties: Readonly<Record<string, string>>;
-  readonly userProperties: Readonly<Record<string, string>>;
-  readonly createAncestors: boolean;
 }
 
 /** Creates, changes, renames and destroys datasets as ZFS does, without TrueNAS's own rules. Call inside `state.transaction`. */

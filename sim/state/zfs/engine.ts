@@ -1,8 +1,22 @@
-import type { NewDataset } from './datasets.ts';
 import type { PropertyValue } from './property-table.ts';
 import type { DatasetRecord, SnapshotRecord } from './records.ts';
-import type { RollbackOptions } from './snapshots.ts';
 import type { Space } from './space.ts';
+
+export interface NewDataset {
+  readonly name: string;
+  readonly type: 'FILESYSTEM' | 'VOLUME';
+  /** native properties, raw; of a volume with volsize and volblocksize; refreservation when it is thick */
+  readonly properties: Readonly<Record<string, string>>;
+  readonly userProperties: Readonly<Record<string, string>>;
+  readonly createAncestors: boolean;
+}
+
+export interface RollbackOptions {
+  /** destroy newer snapshots */
+  readonly recursive: boolean;
+  /** destroy their clones as well */
+  readonly recursiveClones: boolean;
+}
 
 /**
  * Datasets as ZFS handles them, without TrueNAS's own rules. Call inside `ZfsState.transaction`; afterwards the tables of

@@ -1,17 +1,10 @@
 import { type Datasets, validSnapshotName } from './datasets.ts';
 import { dependents, newerSnapshots } from './dependents.ts';
-import type { SnapshotOperations } from './engine.ts';
+import type { RollbackOptions, SnapshotOperations } from './engine.ts';
 import type { DatasetRecord, SnapshotRecord } from './records.ts';
 import { bytesOf, type SpaceAccounting } from './space.ts';
 import { ZfsError } from './zfs-error.ts';
 import type { ZfsState } from './zfs-state.ts';
-
-export interface RollbackOptions {
-  /** destroy newer snapshots */
-  readonly recursive: boolean;
-  /** destroy their clones as well */
-  readonly recursiveClones: boolean;
-}
 
 /** Snapshots as ZFS handles them. Call inside `state.transaction`. */
 export class Snapshots implements SnapshotOperations {

@@ -1,6 +1,5 @@
-import type { NewDataset } from '../../../state/zfs/datasets.ts';
 import { validDatasetName } from '../../../state/zfs/datasets.ts';
-import type { DatasetOperations } from '../../../state/zfs/engine.ts';
+import type { DatasetOperations, NewDataset } from '../../../state/zfs/engine.ts';
 import type { DatasetRecord } from '../../../state/zfs/records.ts';
 import { ZfsError } from '../../../state/zfs/zfs-error.ts';
 import type { ZfsState } from '../../../state/zfs/zfs-state.ts';

@@ -1,8 +1,8 @@
 import { validSnapshotName } from '../../../state/zfs/datasets.ts';
 import { dependents } from '../../../state/zfs/dependents.ts';
-import type { SnapshotOperations } from '../../../state/zfs/engine.ts';
+import type { RollbackOptions, SnapshotOperations } from '../../../state/zfs/engine.ts';
 import type { DatasetRecord, SnapshotRecord } from '../../../state/zfs/records.ts';
-import type { RollbackOptions } from '../../../state/zfs/snapshots.ts';
+
 import { ZfsError } from '../../../state/zfs/zfs-error.ts';
 import type { ZfsState } from '../../../state/zfs/zfs-state.ts';
 import { options } from './lab-datasets.ts';
