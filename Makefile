@@ -14,7 +14,7 @@ export PVE_SRC
 # File for the log of all API calls of `make demo`.
 WIRE_LOG ?=
 
-.PHONY: help setup build demo test lint format bench test-pve lab lab-sh lab-clean clean distclean node-releases
+.PHONY: help setup build deb demo test lint format bench test-pve lab lab-sh lab-clean clean distclean node-releases
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -30,6 +30,10 @@ test: build node-releases ## all test suites; ends with one line `N passed, N fa
 
 build: setup ## bundle daemon, command line and simulator into dist/
 	@$(TSX) tools/build/bundle.ts
+
+deb: build ## the Debian package: dist/pve-truenas_VERSION_all.deb
+	@node --import tsx tools/man/main.ts
+	@tools/build/deb.sh
 
 lint: setup ## types, lint rules, format, arrows, dead code, generated files, Perl syntax
 	@$(TSX) tools/suites/run.ts lint

@@ -1,47 +1,37 @@
 import { setMaxListeners } from 'node:events';
-import { hostname } from 'node:os';
-import { Command, Option } from 'commander';
 import { systemClock } from '../core/system-clock.ts';
 import { withDeadline } from '../core/deadline.ts';
 import type { Clock, Log } from '../core/ports.ts';
+import { VERSION } from '../core/version.ts';
 import { createHost } from '../host/host.ts';
-import { createLog, LOG_LEVELS, type LogFormat, type LogLevel } from '../observe/log.ts';
+import { createLog, type LevelSetting } from '../observe/log.ts';
 import { PromMeter } from '../observe/metrics.ts';
-import { DEFAULT_SOCKET } from '../protocol/envelope.ts';
-import { assemble } from './assemble.ts';
+import { assemble, type Assembly } from './assemble.ts';
+import { daemonCommand, type DaemonOptions } from './command-line.ts';
+import { readLogLevel } from './defaults-file.ts';
 import { LineServer } from './line-server.ts';
-import { loopbackAddress, serveMetrics } from './metrics-listeners.ts';
+import { serveMetrics } from './metrics-listeners.ts';
 import type { Overview } from './overview.ts';
 import { overlongAnswer } from './rpc.ts';
+import { ServiceManager, notifierFor, watchdogInterval } from './service-manager.ts';
+import { signOfLife } from './sign-of-life.ts';
 import { activatedSocket, clearSocketPath, listenPrivately } from './socket.ts';
-import { VERSION } from '../core/version.ts';
 
-interface Options {
-  readonly socket: string;
-  readonly storageCfg: string;
-  readonly privDir: string;
-  readonly stateDir: string;
-  readonly runDir: string;
-  readonly linkDir: string;
-  readonly pveDir: string;
-  readonly node: string;
-  readonly logLevel: LogLevel;
-  readonly logFormat: LogFormat;
-  /** Default: metrics.sock in the run directory; false: none. */
-  readonly metricsSocket?: string | false;
-  readonly metricsListen?: { readonly host: string; readonly port: number };
-}
-
-/** ms that calls under way get to finish after SIGTERM; then they are taken back. systemd's own limit is 90 s. */
-const FINISH_MS = 20_000;
+/**
+ * ms that calls under way get to finish after SIGTERM: more than the longest that PVE makes (110 s for a rollback), so that a restart fails
+ * none; what is still open then is taken back. TimeoutStopSec of the service is the sum and a little more.
+ */
+const FINISH_MS = 115_000;
 const TAKE_BACK_MS = 50_000;
 
 /** Makes the daemon of this node and serves until SIGTERM or SIGINT. Resolves to the exit status. */
-async function serve(options: Options): Promise<number> {
+async function serve(options: DaemonOptions): Promise<number> {
   const clock = systemClock;
   // Everything that is done under one deadline listens to its signal: ten, where Node begins to warn of a leak, are few.
   setMaxListeners(1_000);
-  const log = createLog(options.logLevel, options.logFormat, (line) => void process.stdout.write(line));
+  const level: LevelSetting = { level: options.logLevel ?? 'info' };
+  const log = createLog(level, options.logFormat, (line) => void process.stdout.write(line));
+  await takeLogLevel(options, level, log);
   const meter = new PromMeter();
   const fd = activatedSocket(process.env, process.pid);
   if (fd === null) await clearSocketPath(options.socket);
@@ -53,6 +43,13 @@ async function serve(options: Options): Promise<number> {
   await settler.start();
 
   const server = new LineServer(rpc, overlongAnswer, clock, log);
+  const service = new ServiceManager({
+    notify: notifierFor(process.env),
+    watchdogMs: watchdogInterval(process.env, process.pid),
+    prove: (signal) => signOfLife(rpc, signal),
+    clock,
+    log,
+  });
   const stopped = stopSignal();
   if (fd === null) await listenPrivately(options.socket, () => server.listen({ path: options.socket }));
   else await server.listen({ fd });
@@ -66,17 +63,44 @@ async function serve(options: Options): Promise<number> {
   log.info('ready', { version: VERSION, socket: fd === null ? options.socket : 'from systemd', node: options.node });
   warmUp(overview, clock, log);
   orphans.watch();
+  const status = `serving, version ${VERSION}`;
+  await service.ready(status);
+  const reload = async (): Promise<void> => {
+    await service.reloading();
+    await takeLogLevel(options, level, log);
+    reconnect(parts, clock, log);
+    await service.reloaded(status);
+  };
+  process.on('SIGHUP', () => void reload());
 
   const signal = await stopped;
   log.info('stopping', { signal, calls: server.working });
+  void service.stopping(`finishing ${server.working} calls`);
   orphans.stop();
   await drain(server, clock, log);
+  service.end();
   await watch.stop();
   await settler.stop();
   await storages.close();
   await endMetrics();
   log.info('stopped');
   return 0;
+}
+
+/** The level of the command line counts; without one that of the defaults file, which may have changed. */
+async function takeLogLevel({ logLevel, defaults }: DaemonOptions, setting: LevelSetting, log: Log): Promise<void> {
+  try {
+    setting.level = logLevel ?? (await readLogLevel(defaults)) ?? 'info';
+  } catch (error) {
+    log.warn('the log level stays', { level: setting.level, error: error instanceof Error ? error.message : String(error) });
+  }
+}
+
+/** What SIGHUP reads anew besides the log level: storage.cfg, keys, certificate authorities. Running calls keep their session. */
+function reconnect({ storages, overview }: Assembly, clock: Clock, log: Log): void {
+  log.info('reloading');
+  storages.renew();
+  warmUp(overview, clock, log);
 }
 
 /** Logs in and reads what the configured storages hold, so that the first call finds it known. Failures are told to whoever asks. */
@@ -114,36 +138,9 @@ function stopSignal(): Promise<string> {
   });
 }
 
-const program = new Command('pve-truenasd')
-  .description('Node daemon of pve-truenas: serves the PVE storage type `truenasplugin` from TrueNAS.')
-  .version(VERSION)
-  .option('--socket <path>', 'Unix socket to listen on (ignored under systemd socket activation)', DEFAULT_SOCKET)
-  .option('--storage-cfg <file>', "PVE's storage configuration", '/etc/pve/storage.cfg')
-  .option('--priv-dir <dir>', 'directory with <storage>.api_key and <storage>.chap_password', '/etc/pve/priv/storage')
-  .option('--state-dir <dir>', 'journal of operations that are under way', '/var/lib/pve-truenas')
-  .option('--run-dir <dir>', 'records of volumes that QEMU opens itself, and the socket with the metrics', '/run/pve-truenas')
-  .option('--pve-dir <dir>', "PVE's cluster file system, with every guest's configuration", '/etc/pve')
-  .option('--link-dir <dir>', 'links to the attached devices', '/dev/pve-truenas')
-  .option('--node <name>', 'name of this node', hostname().split('.')[0] ?? 'localhost')
-  .option('--metrics-socket <path>', 'Unix socket with OpenMetrics (default: metrics.sock in the run directory)')
-  .option('--no-metrics-socket', 'no metrics on a Unix socket')
-  .addOption(
-    new Option(
-      '--metrics-listen <address>',
-      'also serve them on 127.0.0.1:PORT or [::1]:PORT; readable by every user of this node',
-    ).argParser(loopbackAddress),
-  )
-  .addOption(new Option('--log-level <level>', 'least severe message to log').choices([...LOG_LEVELS]).default('info'))
-  .addOption(
-    new Option('--log-format <format>', 'journal: level prefix for systemd; text: for a terminal')
-      .choices(['journal', 'text'])
-      .default(process.stdout.isTTY ? 'text' : 'journal'),
-  )
-  .allowExcessArguments(false)
-  .exitOverride((error) => process.exit(error.exitCode === 0 ? 0 : 2));
-
+const program = daemonCommand().exitOverride((error) => process.exit(error.exitCode === 0 ? 0 : 2));
 program.parse();
-serve(program.opts<Options>()).then(
+serve(program.opts<DaemonOptions>()).then(
   (status) => process.exit(status),
   (error: unknown) => {
     process.stderr.write(`pve-truenasd: ${error instanceof Error ? error.message : String(error)}\n`);

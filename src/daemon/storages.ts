@@ -203,6 +203,11 @@ export class Storages {
     return this.#cfg.sections;
   }
 
+  /** Has every array logged in to anew, with the certificate authority as its file is now; calls under way are not disturbed. */
+  renew(): void {
+    for (const { array } of this.#arrays.values()) array.renew();
+  }
+
   async close(): Promise<void> {
     await Promise.all([...this.#arrays.values()].map((entry) => this.#drop(entry)));
   }

@@ -17,25 +17,41 @@ const SECRET_PATHS = ['apiKey', 'api_key', 'password', 'chap_password', 'secret'
   `*.*.${name}`,
 ]);
 
+/** The least severe level that is written; may be changed while the log is in use. */
+export interface LevelSetting {
+  level: LogLevel;
+}
+
 /** The daemon's log. `write` gets one line at a time, with its newline. */
-export function createLog(level: LogLevel, format: LogFormat, write: (line: string) => void): Log {
+export function createLog(setting: LogLevel | LevelSetting, format: LogFormat, write: (line: string) => void): Log {
+  const least = typeof setting === 'string' ? { level: setting } : setting;
   const destination = {
     write: (json: string): void => {
       const entry = JSON.parse(json) as { level: number; time: number; msg: string } & Record<string, unknown>;
       write(format === 'journal' ? journalLine(entry) : textLine(entry));
     },
   };
-  const logger = pino({ level, base: null, redact: { paths: SECRET_PATHS, censor: '********' } }, destination);
-  return wrap(logger);
+  // children of pino keep the level that they were born with, so the level is judged here
+  const logger = pino({ level: 'debug', base: null, redact: { paths: SECRET_PATHS, censor: '********' } }, destination);
+  return wrap(logger, least);
 }
 
-function wrap(logger: pino.Logger): Log {
+function wrap(logger: pino.Logger, least: Readonly<LevelSetting>): Log {
+  const wanted = (level: LogLevel): boolean => LOG_LEVELS.indexOf(level) >= LOG_LEVELS.indexOf(least.level);
   return {
-    debug: (message, fields = {}) => logger.debug(fields, message),
-    info: (message, fields = {}) => logger.info(fields, message),
-    warn: (message, fields = {}) => logger.warn(fields, message),
-    error: (message, fields = {}) => logger.error(fields, message),
-    child: (fields: LogFields) => wrap(logger.child(fields)),
+    debug: (message, fields = {}) => {
+      if (wanted('debug')) logger.debug(fields, message);
+    },
+    info: (message, fields = {}) => {
+      if (wanted('info')) logger.info(fields, message);
+    },
+    warn: (message, fields = {}) => {
+      if (wanted('warn')) logger.warn(fields, message);
+    },
+    error: (message, fields = {}) => {
+      if (wanted('error')) logger.error(fields, message);
+    },
+    child: (fields: LogFields) => wrap(logger.child(fields), least),
   };
 }
 

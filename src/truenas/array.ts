@@ -38,6 +38,8 @@ export interface ArrayOptions {
 export interface TrueNasArray extends ArrayPort {
   /** Settings or key were changed: a session that was refused tries again at the next call (design law 9). */
   credentialChanged(): void;
+  /** Logs in anew, with the certificates and the key as they are now; the session that stands goes on until then. */
+  renew(): void;
   /** From now on these settings count. */
   tune(settings: Tuning): void;
 }
@@ -97,6 +99,7 @@ export function createArray(options: ArrayOptions): TrueNasArray {
       return Promise.resolve();
     },
     credentialChanged: () => session.credentialChanged(),
+    renew: () => session.renew(),
     tune: ({ apiTimeoutMs, apiRetryMax, apiRetryDelayMs, connectionMaxAgeMs }) => {
       Object.assign(config, { apiTimeoutMs, apiRetryMax, apiRetryDelayMs, connectionMaxAgeMs } satisfies Tuning);
       session.tuned();

@@ -156,6 +156,12 @@ export class Session {
     if (this.#state === 'refused') this.#setState('idle', null);
   }
 
+  /** Logs in anew, before the session that stands is let go; where none stands, at the next call. */
+  renew(): void {
+    this.credentialChanged();
+    if (this.#current !== null && !this.#renewal.underWay) void this.#renew();
+  }
+
   /** The settings are others: the age of the session that stands is measured anew. */
   tuned(): void {
     if (this.#current !== null) this.#upkeep.start(this.#ready.since);

@@ -34,6 +34,8 @@ wanted=(
   qemu-img:qemu-utils qemu-io:qemu-utils
   debugfs:e2fsprogs mkfs.ext4:e2fsprogs
   perl:perl prove:perl
+  dpkg-buildpackage:dpkg-dev make:make fakeroot:fakeroot dh:debhelper lintian:lintian scdoc:scdoc mandoc:mandoc
+  mmdebstrap:mmdebstrap bash:bash zsh:zsh systemd-socket-activate:systemd
 )
 as_root=()
 # Finds a way to be root without asking, or by sudo at a terminal. Argument: what for.
