@@ -1,6 +1,6 @@
 // The arrows of the house as failing rules. See ARCHITECTURE.md for why they point this way:
 // core <- config, protocol <- truenas, host, observe, inventory <- volumes <- daemon; cli and sim stand apart.
-const ROOMS = ['core', 'config', 'protocol', 'truenas', 'host', 'observe', 'inventory', 'volumes', 'daemon', 'cli'];
+const ROOMS = ['core', 'config', 'protocol', 'truenas', 'host', 'observe', 'inventory', 'volumes', 'doctor', 'daemon', 'cli'];
 
 /** Production code of a room may import only these rooms of ours. */
 const MAY_IMPORT = {
@@ -12,8 +12,9 @@ const MAY_IMPORT = {
   observe: ['core', 'config', 'protocol'],
   inventory: ['core', 'config', 'protocol'],
   volumes: ['core', 'config', 'protocol', 'observe', 'inventory'],
-  daemon: ROOMS.filter((room) => room !== 'cli'),
-  cli: ['core', 'config', 'protocol'],
+  doctor: ['core', 'config', 'protocol', 'truenas', 'host', 'inventory', 'volumes'],
+  daemon: ROOMS.filter((room) => room !== 'cli' && room !== 'doctor'),
+  cli: ['core', 'config', 'protocol', 'doctor'],
 };
 
 const TEST = '[.]test[.]ts$|/testing/';

@@ -1,6 +1,7 @@
 import { type IncomingMessage, STATUS_CODES } from 'node:http';
 import { RESPONSE_ALREADY_SENT } from '@hono/node-server/utils/response';
 import { Hono } from 'hono';
+import type { Clock } from '../../src/core/ports.ts';
 import type { SimRelease } from '../api/contract.ts';
 import type { FaultPlan } from '../faults/fault-plan.ts';
 import { restRoutes, type RestParts } from '../rest/rest-api.ts';
@@ -17,6 +18,7 @@ export interface HttpParts extends Omit<RestParts, 'origin'> {
   readonly dispatcher: Dispatcher;
   readonly faults: FaultPlan;
   readonly bootId: string;
+  readonly clock: Pick<Clock, 'now'>;
   origin(request: IncomingMessage): Origin;
 }
 
@@ -38,6 +40,7 @@ export function httpApp(parts: HttpParts): Hono<{ Bindings: HttpBindings }> {
       if (fault.fault === 'raw') return context.html(fault.text.repeat(fault.repeat));
     }
     await next();
+    context.header('date', new Date(parts.clock.now()).toUTCString());
     return undefined;
   });
   app.get('/api/versions', (context) => context.json(API_VERSIONS[parts.release]));

@@ -267,7 +267,7 @@ async function launch(options: SimulatorOptions, undo: (() => Promise<void> | vo
     table,
     faults,
     bootId: randomUUID(),
-    http: { table, accounts, sessions },
+    http: { table, accounts, sessions, clock },
     loopbackIsSecure: options.revokeOnLoopback === false,
   });
   undo.push(() => server.stop());

@@ -6,6 +6,7 @@ import { type CommandDefinition, helpTail, type Runner, summaryOf } from './comm
 import { completionCommand } from './commands/completion.ts';
 import { configCheckCommand } from './commands/config-check.ts';
 import { contextOf, wantsColour } from './commands/context.ts';
+import { doctorCommand } from './commands/doctor.ts';
 import { explainCommand } from './commands/explain.ts';
 import { healthCommand } from './commands/health.ts';
 import { listCommand } from './commands/list.ts';
@@ -25,6 +26,7 @@ export const COMMANDS: readonly CommandDefinition[] = [
   listCommand,
   metricsCommand,
   healthCommand,
+  doctorCommand,
   configCheckCommand,
   preflightCommand,
   orphansCommand,

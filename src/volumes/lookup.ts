@@ -26,7 +26,7 @@ export function zvolId(context: StorageContext, name: string): string {
  * The storage's target. Matched by its whole IQN or its whole name, never by a part of it (F-101).
  * Errors: TARGET_MISSING.
  */
-export function findTarget(context: StorageContext): Target {
+export function findTarget(context: Pick<StorageContext, 'config' | 'inventory'>): Target {
   const wanted = context.config.target;
   const targets = [...context.inventory.targets.entries.values()];
   const found = targets.find((target) => target.iqn === wanted) ?? targets.find((target) => target.name === wanted);
@@ -39,7 +39,7 @@ const DEFAULT_BASENAME = 'iqn.2005-10.org.freenas.ctl';
 const SHOWN_TARGETS = 10;
 
 /** Says how many targets there are, which, what was expected and what storage.cfg says. */
-function targetMissing(context: StorageContext, targets: readonly Target[]): StorageError {
+function targetMissing(context: Pick<StorageContext, 'config' | 'inventory'>, targets: readonly Target[]): StorageError {
   const { config } = context;
   const wanted = config.target;
   const [any] = targets;

@@ -1,11 +1,11 @@
 import { asStorageError } from '../../core/errors.ts';
 import type { Deadline } from '../../core/ports.ts';
-import type { StorageContext } from '../context.ts';
+import type { InspectContext } from './inspect-context.ts';
 import { type Check, critical, failed, ok } from './check.ts';
 import { judgeSpace } from './space.ts';
 
 /** The parent dataset, read now: there, a file system, writable; and with it the space. */
-export async function inspectDataset(context: StorageContext, deadline: Deadline): Promise<readonly Check[]> {
+export async function inspectDataset(context: InspectContext, deadline: Deadline): Promise<readonly Check[]> {
   const { config, inventory } = context;
   const bad = (message: string, cure: string): readonly Check[] => [critical('dataset', message, { setting: 'dataset', cure })];
   try {

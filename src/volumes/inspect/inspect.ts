@@ -1,5 +1,5 @@
 import type { Deadline } from '../../core/ports.ts';
-import type { StorageContext } from '../context.ts';
+import type { InspectContext } from './inspect-context.ts';
 import type { Check } from './check.ts';
 import { inspectDataset } from './dataset.ts';
 import { inspectLuns } from './luns.ts';
@@ -15,7 +15,7 @@ import { inspectTarget } from './target.ts';
  * is added or changed. Costs eight calls (ping, roles, pool, dataset, targets with their base name, portals, service) and
  * a TCP connection a portal; the first time also those that fill the inventory.
  */
-export async function inspect(context: StorageContext, deadline: Deadline): Promise<readonly Check[]> {
+export async function inspect(context: InspectContext, deadline: Deadline): Promise<readonly Check[]> {
   const session = await inspectSession(context, deadline);
   if (session.state === 'critical') return [session];
   const looks = [inspectRoles, inspectPool, inspectDataset, inspectTarget, inspectService, inspectPortals, inspectLuns];

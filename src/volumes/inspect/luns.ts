@@ -1,7 +1,7 @@
 import type { Mapping } from '../../core/array-port.ts';
 import { asStorageError } from '../../core/errors.ts';
 import type { Deadline } from '../../core/ports.ts';
-import type { StorageContext } from '../context.ts';
+import type { InspectContext } from './inspect-context.ts';
 import { findTarget } from '../lookup.ts';
 import { type Check, critical, failed, ok } from './check.ts';
 
@@ -9,7 +9,7 @@ import { type Check, critical, failed, ok } from './check.ts';
  * Conflicts that exist already. Two mappings at one LUN of the target: one of the volumes is served as the other (F-103).
  * Two extents on one zvol, which 25.04 does not refuse (truenas-api 11): two guests may write to one disk.
  */
-export async function inspectLuns(context: StorageContext, deadline: Deadline): Promise<readonly Check[]> {
+export async function inspectLuns(context: InspectContext, deadline: Deadline): Promise<readonly Check[]> {
   try {
     await context.inventory.ready(context.config.dataset, deadline);
     const checks = [...doubleLuns(context), ...doubleExtents(context)];
@@ -22,7 +22,7 @@ export async function inspectLuns(context: StorageContext, deadline: Deadline): 
   }
 }
 
-function doubleLuns(context: StorageContext): readonly Check[] {
+function doubleLuns(context: InspectContext): readonly Check[] {
   const target = findTarget(context);
   const byLun = new Map<number, Mapping[]>();
   for (const mapping of context.inventory.mappings.entries.values()) {
@@ -40,7 +40,7 @@ function doubleLuns(context: StorageContext): readonly Check[] {
   });
 }
 
-function doubleExtents(context: StorageContext): readonly Check[] {
+function doubleExtents(context: InspectContext): readonly Check[] {
   const prefix = `zvol/${context.config.dataset.replaceAll(' ', '+')}/`;
   const byDisk = new Map<string, string[]>();
   for (const extent of context.inventory.extents.entries.values()) {
@@ -57,7 +57,7 @@ function doubleExtents(context: StorageContext): readonly Check[] {
   });
 }
 
-function extentName(context: StorageContext, id: number): string {
+function extentName(context: InspectContext, id: number): string {
   const extent = context.inventory.extents.entries.get(id);
   return extent === undefined ? `extent ${id}` : (extent.disk ?? extent.name);
 }

@@ -2,7 +2,7 @@ import type { Pool } from '../../core/array-port.ts';
 import { asStorageError } from '../../core/errors.ts';
 import type { Deadline } from '../../core/ports.ts';
 import { poolName } from '../../inventory/inventory.ts';
-import type { StorageContext } from '../context.ts';
+import type { InspectContext } from './inspect-context.ts';
 import { type Check, critical, failed, ok, warning } from './check.ts';
 
 /** States in which a pool takes no I/O (zpool(8), zpoolconcepts(7)). */
@@ -19,7 +19,7 @@ export function poolText(pool: Pool): string {
 }
 
 /** The pool that the dataset lies on, read now. A degraded pool works on and is a warning (F-370). */
-export async function inspectPool(context: StorageContext, deadline: Deadline): Promise<readonly Check[]> {
+export async function inspectPool(context: InspectContext, deadline: Deadline): Promise<readonly Check[]> {
   const name = poolName(context.config.dataset);
   const cure = 'TrueNAS: Storage > the pool > Manage Devices; zpool status in the shell';
   try {

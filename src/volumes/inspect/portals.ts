@@ -1,7 +1,7 @@
 import { withDeadline } from '../../core/deadline.ts';
 import type { PortalAddress } from '../../core/host-port.ts';
 import type { Deadline } from '../../core/ports.ts';
-import type { StorageContext } from '../context.ts';
+import type { InspectContext } from './inspect-context.ts';
 import { type Check, critical, ok, warning } from './check.ts';
 
 /** ms for one portal to accept a connection */
@@ -13,7 +13,7 @@ export function portalText({ host, port }: PortalAddress): string {
 }
 
 /** Each portal, by a TCP connection from this node that is closed again. A dead one is critical when no other one answers. */
-export async function inspectPortals(context: StorageContext, deadline: Deadline): Promise<readonly Check[]> {
+export async function inspectPortals(context: InspectContext, deadline: Deadline): Promise<readonly Check[]> {
   const { portals } = context.config;
   const failures = await Promise.all(portals.map((portal) => probe(context, portal, deadline)));
   const alone = failures.every((failure) => failure !== null);
@@ -31,7 +31,7 @@ export async function inspectPortals(context: StorageContext, deadline: Deadline
 }
 
 /** Why nobody answers there, or null. */
-async function probe(context: StorageContext, portal: PortalAddress, deadline: Deadline): Promise<string | null> {
+async function probe(context: InspectContext, portal: PortalAddress, deadline: Deadline): Promise<string | null> {
   const ms = Math.min(PORTAL_MS, Math.max(1, deadline.remaining()));
   try {
     await withDeadline(context.clock, ms, 'connecting to the portal', (own) => context.probePortal(portal, own), deadline.signal);
@@ -41,7 +41,7 @@ async function probe(context: StorageContext, portal: PortalAddress, deadline: D
   }
 }
 
-function listening(context: StorageContext): string {
+function listening(context: InspectContext): string {
   const addresses = [...context.inventory.portals.entries.values()].flatMap((portal) =>
     portal.listen.map(({ ip, port }) => portalText({ host: ip, port })),
   );

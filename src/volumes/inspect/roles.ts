@@ -1,13 +1,13 @@
 import { asStorageError } from '../../core/errors.ts';
 import type { Deadline } from '../../core/ports.ts';
-import type { StorageContext } from '../context.ts';
+import type { InspectContext } from './inspect-context.ts';
 import { missingRoles } from '../needed-roles.ts';
 import { type Check, critical, failed, ok, warning } from './check.ts';
 
 const PRIVILEGES = 'TrueNAS: Credentials > Groups > Privileges: add';
 
 /** Whether the API key's user may do all that the plugin does on this release. */
-export async function inspectRoles(context: StorageContext, deadline: Deadline): Promise<readonly Check[]> {
+export async function inspectRoles(context: InspectContext, deadline: Deadline): Promise<readonly Check[]> {
   try {
     const [{ release }, held] = await Promise.all([context.array.ready(deadline), context.array.roles(deadline)]);
     const missing = missingRoles(held, release);

@@ -1,10 +1,10 @@
 import { asStorageError } from '../../core/errors.ts';
 import type { Deadline } from '../../core/ports.ts';
-import type { StorageContext } from '../context.ts';
+import type { InspectContext } from './inspect-context.ts';
 import { type Check, critical, failed, ok } from './check.ts';
 
 /** The iSCSI service, read now. While it is stopped TrueNAS accepts changes, and exports nothing (truenas-api 8). */
-export async function inspectService(context: StorageContext, deadline: Deadline): Promise<readonly Check[]> {
+export async function inspectService(context: InspectContext, deadline: Deadline): Promise<readonly Check[]> {
   try {
     if (await context.inventory.refreshService(deadline)) return [ok('service', 'the iSCSI service is running')];
     return [

@@ -2,7 +2,7 @@ import type { ArrayConnection } from '../../core/array-port.ts';
 import { describeLimit } from '../../core/durations.ts';
 import { asStorageError } from '../../core/errors.ts';
 import type { Deadline } from '../../core/ports.ts';
-import type { StorageContext } from '../context.ts';
+import type { InspectContext } from './inspect-context.ts';
 import { type Check, failed, ok, warning } from './check.ts';
 
 /** Which setting a failure to connect points at. */
@@ -20,7 +20,7 @@ const BLAME: Readonly<Record<string, string>> = {
 };
 
 /** The session, proven by an authenticated call that is made now (F-002, F-053). */
-export async function inspectSession(context: StorageContext, deadline: Deadline): Promise<Check> {
+export async function inspectSession(context: InspectContext, deadline: Deadline): Promise<Check> {
   const { array, config, clock } = context;
   const at = `${config.apiHost}:${config.apiPort}`;
   try {

@@ -1,6 +1,6 @@
 import type { DatasetInfo } from '../../core/array-port.ts';
 import { formatBytes } from '../../core/sizes.ts';
-import type { StorageContext } from '../context.ts';
+import type { InspectContext } from './inspect-context.ts';
 import { type Check, ok, warning, critical } from './check.ts';
 
 /** Shares of the dataset that are in use: from these on it is a warning, and as good as full. */
@@ -18,7 +18,7 @@ export interface OverCommitment {
 }
 
 /** How much the volumes of a dataset could grow to; null for a dataset that can hold nothing. The volumes must be loaded. */
-export function overCommitment(context: StorageContext, info: DatasetInfo): OverCommitment | null {
+export function overCommitment(context: InspectContext, info: DatasetInfo): OverCommitment | null {
   const capacity = info.used + info.available;
   if (capacity <= 0) return null;
   let promised = 0;
@@ -27,7 +27,7 @@ export function overCommitment(context: StorageContext, info: DatasetInfo): Over
 }
 
 /** Free space and over-commitment of the storage's dataset. */
-export function judgeSpace(context: StorageContext, info: DatasetInfo): readonly Check[] {
+export function judgeSpace(context: InspectContext, info: DatasetInfo): readonly Check[] {
   const capacity = info.used + info.available;
   const share = capacity === 0 ? 1 : info.used / capacity;
   return [judgeFree(info, capacity, share), judgePromises(overCommitment(context, info), share)];

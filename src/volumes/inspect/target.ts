@@ -1,14 +1,14 @@
 import type { Target } from '../../core/array-port.ts';
 import { asStorageError } from '../../core/errors.ts';
 import type { Deadline } from '../../core/ports.ts';
-import type { StorageContext } from '../context.ts';
+import type { InspectContext } from './inspect-context.ts';
 import { findTarget } from '../lookup.ts';
 import { type Check, critical, failed, ok, warning } from './check.ts';
 
 const GROUPS = 'TrueNAS: Shares > Block (iSCSI) Shares Targets > Targets > Edit: add a group';
 
 /** The target and whom it admits, read now: groups, their portals, CHAP. */
-export async function inspectTarget(context: StorageContext, deadline: Deadline): Promise<readonly Check[]> {
+export async function inspectTarget(context: InspectContext, deadline: Deadline): Promise<readonly Check[]> {
   const { inventory } = context;
   let target: Target;
   try {
@@ -25,7 +25,7 @@ export async function inspectTarget(context: StorageContext, deadline: Deadline)
 }
 
 /** Portals of ours that TrueNAS listens on without serving this target there (F-018). */
-function inspectGroups(context: StorageContext, target: Target): readonly Check[] {
+function inspectGroups(context: InspectContext, target: Target): readonly Check[] {
   const served = new Set(target.groups.map((group) => group.portal));
   const portals = [...context.inventory.portals.entries.values()];
   const everywhere = portals.some((portal) => served.has(portal.id) && portal.listen.some(({ ip }) => ip === '0.0.0.0' || ip === '::'));
@@ -40,7 +40,7 @@ function inspectGroups(context: StorageContext, target: Target): readonly Check[
   return checks;
 }
 
-async function inspectChap(context: StorageContext, target: Target): Promise<Check> {
+async function inspectChap(context: InspectContext, target: Target): Promise<Check> {
   const name = 'CHAP';
   const methods = new Set(target.groups.map((group) => group.authmethod));
   const { chapUser } = context.config;
