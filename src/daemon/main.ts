@@ -16,7 +16,6 @@ import { overlongAnswer } from './rpc.ts';
 import { ServiceManager, notifierFor, watchdogInterval } from './service-manager.ts';
 import { signOfLife } from './sign-of-life.ts';
 import { activatedSocket, clearSocketPath, listenPrivately } from './socket.ts';
-import { tellVersion } from './tell-version.ts';
 
 /**
  * ms that calls under way get to finish after SIGTERM: more than the longest that PVE makes (110 s for a rollback), so that a restart fails
@@ -63,7 +62,6 @@ async function serve(options: DaemonOptions): Promise<number> {
   });
   log.info('ready', { version: VERSION, socket: fd === null ? options.socket : 'from systemd', node: options.node });
   warmUp(overview, clock, log);
-  const hush = tellVersion({ pveDir: options.pveDir, node, version: VERSION, clock, log });
   orphans.watch();
   const status = `serving, version ${VERSION}`;
   await service.ready(status);
@@ -79,7 +77,6 @@ async function serve(options: DaemonOptions): Promise<number> {
   log.info('stopping', { signal, calls: server.working });
   void service.stopping(`finishing ${server.working} calls`);
   orphans.stop();
-  hush();
   await drain(server, clock, log);
   service.end();
   await watch.stop();

@@ -44,7 +44,10 @@ export async function knownSecrets(ports: Pick<DoctorPorts, 'text' | 'list' | 'i
   await read([STORAGE_CFG], (text) => {
     for (const { properties } of readStorageCfg(text).sections) {
       for (const [name, value] of Object.entries(properties)) {
-        if (value !== null && (settingNamed(name)?.sensitive === true || SENSITIVE.test(name))) take(value);
+        if (value === null) continue;
+        if (settingNamed(name)?.sensitive === true || SENSITIVE.test(name)) take(value);
+        const password = /:\/\/[^\s/@:]{0,200}:([^\s/@]{1,1000})@/.exec(value)?.[1];
+        if (password !== undefined) take(password);
       }
     }
   });

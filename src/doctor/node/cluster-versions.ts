@@ -1,11 +1,13 @@
 import { z } from 'zod';
 import type { Deadline } from '../../core/ports.ts';
-import { VERSION_FILE } from '../../core/version-file.ts';
+
 import { type Finding, ok, skipped, warning } from '../finding.ts';
 import type { DoctorPorts } from '../ports.ts';
 import { notSeen } from '../reasons.ts';
 
 const NAME = 'versions in the cluster';
+/** Below /etc/pve/nodes/NODE; systemd/tell-version writes it. */
+const VERSION_FILE = 'pve-truenas-version';
 
 const members = z.object({
   nodelist: z.record(z.string(), z.object({ online: z.union([z.literal(0), z.literal(1)]).optional() })).optional(),
@@ -19,7 +21,7 @@ interface NodeVersion {
 }
 
 /**
- * The version of the daemon on every node: each writes its own to /etc/pve/nodes/NODE when it starts, since pmxcfs is the one place that
+ * The version of the daemon on every node: each has its own written to /etc/pve/nodes/NODE when it starts (systemd/tell-version), since pmxcfs is the one place that
  * all nodes share without logging in to each other.
  */
 export async function checkClusterVersions(
