@@ -64,7 +64,10 @@ export class LabAgent {
     const path = join(this.directory, `lab${port}.sock`);
     const socket = createConnection(path);
     return new Promise<ScriptResult>((resolve, reject) => {
-      const limit = AbortSignal.any([AbortSignal.timeout((seconds + GRACE) * 1000), ...(options.signal === undefined ? [] : [options.signal])]);
+      const limit = AbortSignal.any([
+        AbortSignal.timeout((seconds + GRACE) * 1000),
+        ...(options.signal === undefined ? [] : [options.signal]),
+      ]);
       const fail = (error: Error): void => {
         socket.destroy();
         limit.removeEventListener('abort', aborted);
