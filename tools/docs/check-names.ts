@@ -5,7 +5,7 @@ import { METRICS } from '../../src/core/metrics.ts';
 import { neededRoles } from '../../src/volumes/needed-roles.ts';
 import type { MarkdownPage } from './check-links.ts';
 
-/** Words in capitals that are no error codes: roles of TrueNAS, variables of the environment and of make. */
+/** Words in capitals that are no error codes: roles of TrueNAS, variables of the environment and of make; and all of the lab's, LAB_*. */
 const OTHER_CAPITALS = new Set([
   ...neededRoles('25.04').flatMap(({ anyOf }) => anyOf),
   'FULL_ADMIN',
@@ -57,7 +57,9 @@ export function unknownCodes({ text }: MarkdownPage): readonly string[] {
   const explained = [...blocks, ...spans].flatMap((code) =>
     [...code.matchAll(/explain ([A-Z][A-Z_]+)/g)].map(([, name = '']) => name).filter((name) => name !== 'CODE'),
   );
-  const named = spans.filter((span) => /^[A-Z][A-Z0-9]*(?:_[A-Z0-9]+)+$/.test(span) && !OTHER_CAPITALS.has(span));
+  const named = spans.filter(
+    (span) => /^[A-Z][A-Z0-9]*(?:_[A-Z0-9]+)+$/.test(span) && !OTHER_CAPITALS.has(span) && !span.startsWith('LAB_'),
+  );
   return [...new Set([...explained, ...named])].filter((code) => !Object.hasOwn(ERROR_CATALOGUE, code));
 }
 
