@@ -12,6 +12,8 @@ const EXAMPLE = 'docs/how-to/configuration-examples.md has the section for TrueN
 export interface MultipathSettings {
   readonly hasSection: boolean;
   readonly prio: string | null;
+  /** multipathd asks each device whether it knows ALUA, and takes that before any `prio`; so it does unless it is forbidden. */
+  readonly detectPrio: boolean;
   readonly noPathRetry: string | null;
   readonly fastIoFail: string | null;
 }
@@ -55,15 +57,16 @@ export async function seeMultipath(
   }
 }
 
-export function judgeMultipath({ hasSection, prio, noPathRetry, fastIoFail }: MultipathSettings): Finding {
+export function judgeMultipath({ hasSection, prio, detectPrio, noPathRetry, fastIoFail }: MultipathSettings): Finding {
   const seen =
-    `${hasSection ? 'a device section for TrueNAS' : 'no device section for TrueNAS'}: prio ${prio ?? 'by default'}, ` +
+    `${hasSection ? 'a device section for TrueNAS' : 'no device section for TrueNAS'}: prio ${prio ?? 'by default'}` +
+    `${detectPrio ? ' (ALUA where the device has it)' : ''}, ` +
     `no_path_retry ${noPathRetry ?? 'by default'}, fast_io_fail_tmo ${fastIoFail ?? 'by default'}`;
-  if (!hasSection) return warning(NAME, `${seen}; on a TrueNAS with two controllers I/O takes the slower way, too`, `${CONF}: ${EXAMPLE}`);
-  if (prio !== 'alua' && prio !== 'sysfs')
+  if (!detectPrio && prio !== 'alua' && prio !== 'sysfs')
     return warning(NAME, `${seen}; without ALUA the way through the idle controller counts as much`, `prio alua; ${EXAMPLE}`);
-  if (noPathRetry === 'fail' || noPathRetry === '0')
-    return warning(NAME, `${seen}; guests get I/O errors as soon as no path is left`, `no_path_retry queue; ${EXAMPLE}`);
+  // what multipath does where nothing is said: fail
+  if (noPathRetry === null || noPathRetry === 'fail' || noPathRetry === '0')
+    return warning(NAME, `${seen}; guests get I/O errors as soon as no path is left`, `no_path_retry queue in ${CONF}; ${EXAMPLE}`);
   return ok(NAME, seen);
 }
 
@@ -90,7 +93,13 @@ export function readMultipathConf(text: string): MultipathSettings {
     }
   }
   const value = (key: string): string | null => fitting?.get(key) ?? defaults.get(key) ?? null;
-  return { hasSection: fitting !== null, prio: value('prio'), noPathRetry: value('no_path_retry'), fastIoFail: value('fast_io_fail_tmo') };
+  return {
+    hasSection: fitting !== null,
+    prio: value('prio'),
+    detectPrio: value('detect_prio') !== 'no',
+    noPathRetry: value('no_path_retry'),
+    fastIoFail: value('fast_io_fail_tmo'),
+  };
 }
 
 function fits(device: ReadonlyMap<string, string>): boolean {

@@ -12,14 +12,10 @@ const LINKS = '/dev/pve-truenas';
 const SHOWN = 5;
 
 type Ports = Pick<DoctorPorts, 'sys' | 'network'>;
+type Looked = Pick<StorageConfig, 'id' | 'initiator' | 'target' | 'portals' | 'multipath'>;
 
 /** This node's iSCSI sessions to the storage's portals, as the kernel has them, and their timeouts. */
-export async function checkSessions(
-  ports: Ports,
-  config: StorageConfig,
-  failFast: boolean,
-  deadline: Deadline,
-): Promise<readonly Finding[]> {
+export async function checkSessions(ports: Ports, config: Looked, failFast: boolean, deadline: Deadline): Promise<readonly Finding[]> {
   const name = 'sessions';
   if (config.initiator === 'qemu')
     return [skipped(name, 'truenas-initiator is qemu: each guest has sessions of its own, and this node none')];
@@ -88,7 +84,7 @@ interface VolumePaths {
 }
 
 /** The paths of the volumes that are attached here: how many, in which state, and what ALUA says of them. */
-export async function checkPaths(ports: Pick<DoctorPorts, 'sys'>, config: StorageConfig): Promise<Finding> {
+export async function checkPaths(ports: Pick<DoctorPorts, 'sys'>, config: Looked): Promise<Finding> {
   const name = 'paths';
   if (config.initiator === 'qemu') return skipped(name, 'truenas-initiator is qemu: volumes are no devices on this node');
   const links = (await ports.sys.list(`${LINKS}/${config.id}`)).filter((link) => !link.startsWith('.'));
