@@ -1,6 +1,6 @@
 // The arrows of the house as failing rules. See ARCHITECTURE.md for why they point this way:
 // core <- config, protocol <- truenas, host, observe, inventory <- volumes <- daemon; cli and sim stand apart.
-const ROOMS = ['core', 'config', 'protocol', 'truenas', 'host', 'observe', 'inventory', 'volumes', 'doctor', 'daemon', 'cli'];
+const ROOMS = ['core', 'config', 'protocol', 'truenas', 'host', 'observe', 'inventory', 'volumes', 'doctor', 'setup', 'daemon', 'cli'];
 
 /** Production code of a room may import only these rooms of ours. */
 const MAY_IMPORT = {
@@ -13,8 +13,9 @@ const MAY_IMPORT = {
   inventory: ['core', 'config', 'protocol'],
   volumes: ['core', 'config', 'protocol', 'observe', 'inventory'],
   doctor: ['core', 'config', 'protocol', 'truenas', 'host', 'inventory', 'volumes'],
-  daemon: ROOMS.filter((room) => room !== 'cli' && room !== 'doctor'),
-  cli: ['core', 'config', 'protocol', 'doctor'],
+  setup: ['core', 'config', 'protocol', 'truenas'],
+  daemon: ROOMS.filter((room) => room !== 'cli' && room !== 'doctor' && room !== 'setup'),
+  cli: ['core', 'config', 'protocol', 'doctor', 'setup'],
 };
 
 const TEST = '[.]test[.]ts$|/testing/';

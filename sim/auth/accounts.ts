@@ -14,8 +14,15 @@ const userModel = z.strictObject({
   fullName: z.string(),
   password: stored.nullable(),
   attributes: z.record(z.string(), z.unknown()),
+  /** gids of further groups */
+  moreGids: z.array(z.int()).default([]),
+  locked: z.boolean().default(false),
+  shell: z.string().default('/usr/bin/zsh'),
 });
 export type User = z.infer<typeof userModel>;
+
+const groupModel = z.strictObject({ id: z.int(), gid: z.int(), name: z.string() });
+export type Group = z.infer<typeof groupModel>;
 
 const privilegeModel = z.strictObject({
   id: z.int(),
@@ -39,7 +46,13 @@ const keyModel = z.strictObject({
 });
 export type ApiKey = z.infer<typeof keyModel>;
 
-const fileModel = z.strictObject({ users: z.array(userModel), privileges: z.array(privilegeModel), keys: z.array(keyModel) });
+const fileModel = z.strictObject({
+  users: z.array(userModel),
+  /** Absent in states of older simulators. */
+  groups: z.array(groupModel).default([]),
+  privileges: z.array(privilegeModel),
+  keys: z.array(keyModel),
+});
 
 const ALPHABET = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789';
 const KEY_LENGTH = 64;
@@ -69,6 +82,7 @@ export class Accounts implements Persistent {
   readonly #changed: (part: string) => void;
   readonly #now: () => number;
   users: User[] = [];
+  groups: Group[] = [];
   privileges: Privilege[] = [];
   keys: ApiKey[] = [];
 
@@ -78,18 +92,43 @@ export class Accounts implements Persistent {
   }
 
   dump(): unknown {
-    return { users: this.users, privileges: this.privileges, keys: this.keys };
+    return { users: this.users, groups: this.groups, privileges: this.privileges, keys: this.keys };
   }
 
   load(data: unknown): void {
     const parsed = fileModel.parse(data);
     this.users = parsed.users;
+    this.groups = parsed.groups;
+    for (const user of parsed.users) this.ensureGroup(user.username, user.gid);
     this.privileges = parsed.privileges;
     this.keys = parsed.keys;
   }
 
   touch(): void {
     this.#changed(this.name);
+  }
+
+  group(gid: number): Group | undefined {
+    return this.groups.find((group) => group.gid === gid);
+  }
+
+  /** The group with this gid, made under this name where there is none. */
+  ensureGroup(name: string, gid: number): Group {
+    const there = this.group(gid);
+    if (there !== undefined) return there;
+    const group = { id: nextId(this.groups), gid, name };
+    this.groups.push(group);
+    return group;
+  }
+
+  /** The next uid and gid that nobody has; TrueNAS begins at 3000. */
+  nextNumber(): number {
+    return Math.max(2999, ...this.users.map((user) => user.uid), ...this.groups.map((group) => group.gid)) + 1;
+  }
+
+  /** gids of all groups of a user. */
+  gidsOf(user: User): readonly number[] {
+    return [user.gid, ...user.moreGids];
   }
 
   user(username: string): User | undefined {
@@ -102,10 +141,12 @@ export class Accounts implements Persistent {
     if (user === undefined) {
       const id = Math.max(0, ...this.users.map((other) => other.id)) + 1;
       const uid = username === 'root' ? 0 : username === 'truenas_admin' ? 950 : 3000 + id;
-      user = { id, uid, gid: uid, username, fullName: username, password: null, attributes: {} };
+      const common = { attributes: {}, moreGids: [], locked: false, shell: '/usr/bin/zsh' };
+      user = { id, uid, gid: uid, username, fullName: username, password: null, ...common };
       this.users.push(user);
+      this.ensureGroup(username, uid);
     }
-    if (password !== undefined) user.password = withoutClientKey(await hashSecret(password));
+    if (password !== undefined) await this.setPassword(user, password);
     const gid = user.gid;
     const own = this.privileges.find((privilege) => privilege.gids.length === 1 && privilege.gids[0] === gid);
     if (own === undefined) {
@@ -125,13 +166,23 @@ export class Accounts implements Persistent {
     return user;
   }
 
+  async setPassword(user: User, password: string): Promise<void> {
+    user.password = withoutClientKey(await hashSecret(password));
+    this.touch();
+  }
+
   /** All roles that the user's privileges grant; empty = no API access. */
   rolesOf(user: User): ReadonlySet<string> {
-    return expandRoles(this.privileges.filter((privilege) => privilege.gids.includes(user.gid)).flatMap((privilege) => privilege.roles));
+    return expandRoles(this.#privilegesOf(user).flatMap((privilege) => privilege.roles));
   }
 
   webShell(user: User): boolean {
-    return this.privileges.some((privilege) => privilege.gids.includes(user.gid) && privilege.webShell);
+    return this.#privilegesOf(user).some((privilege) => privilege.webShell);
+  }
+
+  #privilegesOf(user: User): readonly Privilege[] {
+    const gids = this.gidsOf(user);
+    return this.privileges.filter((privilege) => privilege.gids.some((gid) => gids.includes(gid)));
   }
 
   /** A new key; `text` is shown once. `wanted` sets id and material (`--api-key-file`). */
@@ -191,15 +242,19 @@ export class Accounts implements Persistent {
     if (parts === null || key === undefined || key.revoked) return { kind: 'wrong' };
     if (username !== null && key.username !== username) return { kind: 'wrong' };
     const user = this.user(key.username);
-    if (user === undefined || !(await verifySecret(parts.material, key.secret))) return { kind: 'wrong' };
+    if (user === undefined || user.locked || !(await verifySecret(parts.material, key.secret))) return { kind: 'wrong' };
     return key.expiresAt !== null && key.expiresAt <= this.#now() ? { kind: 'expired' } : { kind: 'valid', key, user };
   }
 
   async checkPassword(username: string, password: string): Promise<User | null> {
     const user = this.user(username);
-    if (user?.password == null) return null;
+    if (user?.password == null || user.locked) return null;
     return (await verifySecret(password, user.password)) ? user : null;
   }
+}
+
+export function nextId(rows: readonly { readonly id: number }[]): number {
+  return Math.max(0, ...rows.map((row) => row.id)) + 1;
 }
 
 function withoutClientKey(derived: StoredSecret): StoredSecret {

@@ -104,6 +104,10 @@ export function keyMethods(accounts: Accounts, emit: (event: EventMessage) => vo
         if (accounts.user(data.username) === undefined) {
           throw validationError('api_key_create.username', `${data.username}: User does not exist.`, 'ENOENT');
         }
+        const owner = accounts.user(data.username);
+        if (owner !== undefined && accounts.rolesOf(owner).size === 0) {
+          throw validationError('api_key_create', 'User lacks privilege role membership.');
+        }
         unique('api_key_create.name', data.name, null);
         const made = await accounts.createKey(data.username, data.name, data.expires_at?.$date ?? null);
         const row = entry(made.key, context);

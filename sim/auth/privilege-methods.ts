@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import { ERRNO, validationError, ValidationErrors, type Access, type SimMethod, type SimRelease } from '../api/contract.ts';
 import type { Accounts, Privilege } from './accounts.ts';
+import { groupEntry } from './group-methods.ts';
 import { allRoles, isRole } from './roles.ts';
 
 const groups = z.array(z.union([z.int(), z.string()]));
@@ -24,26 +25,8 @@ const write: Access = { roles: ['PRIVILEGE_WRITE'] };
 
 /** privilege.*: which group may do what (truenas-api 4). `local_groups` takes gids, not record ids. */
 export function privilegeMethods(release: SimRelease, accounts: Accounts): readonly SimMethod[] {
-  const group = (gid: number): Record<string, unknown> => {
-    const user = accounts.users.find((other) => other.gid === gid);
-    const name = user?.username ?? String(gid);
-    return {
-      id: user?.id ?? 0,
-      gid,
-      name,
-      builtin: gid < 1000,
-      sudo_commands: [],
-      sudo_commands_nopasswd: [],
-      smb: false,
-      userns_idmap: null,
-      group: name,
-      ...(release === '25.04' ? { id_type_both: false } : { immutable: gid < 1000 }),
-      local: true,
-      sid: null,
-      roles: [],
-      users: user === undefined ? [] : [user.id],
-    };
-  };
+  const group = (gid: number): Record<string, unknown> =>
+    groupEntry(release, accounts, accounts.group(gid) ?? { id: 0, gid, name: String(gid) });
   const entry = (privilege: Privilege): Record<string, unknown> => ({
     id: privilege.id,
     builtin_name: privilege.builtinName,
@@ -58,12 +41,15 @@ export function privilegeMethods(release: SimRelease, accounts: Accounts): reado
     if (privilege === undefined) throw new ValidationErrors([[null, `Privilege ${wanted} does not exist`, ERRNO.ENOENT]]);
     return privilege;
   };
-  const check = (schema: string, data: { roles?: readonly string[] | undefined; local_groups?: readonly number[] | undefined }): void => {
+  const check = (schema: string, data: z.output<typeof updateModel>, own: number | null): void => {
+    if (data.name !== undefined && accounts.privileges.some((other) => other.name === data.name && other.id !== own)) {
+      throw validationError(`${schema}.name`, 'Object with this name already exists', 'EINVAL');
+    }
     for (const [index, role] of (data.roles ?? []).entries()) {
       if (!isRole(role)) throw validationError(`${schema}.roles.${index}`, 'Invalid role');
     }
     for (const [index, gid] of (data.local_groups ?? []).entries()) {
-      if (!accounts.users.some((user) => user.gid === gid)) {
+      if (accounts.group(gid) === undefined) {
         throw validationError(`${schema}.local_groups.${index}`, `${gid}: local group does not exist`);
       }
     }
@@ -93,7 +79,7 @@ export function privilegeMethods(release: SimRelease, accounts: Accounts): reado
       params: () => [{ name: 'privilege_create', schema: createModel }],
       run: (args) => {
         const data = createModel.parse(args[0]);
-        check('privilege_create', data);
+        check('privilege_create', data, null);
         const privilege: Privilege = {
           id: Math.max(0, ...accounts.privileges.map((other) => other.id)) + 1,
           builtinName: null,
@@ -117,7 +103,7 @@ export function privilegeMethods(release: SimRelease, accounts: Accounts): reado
       run: (args) => {
         const privilege = existing(id.parse(args[0]));
         const data = updateModel.parse(args[1]);
-        check('privilege_update', data);
+        check('privilege_update', data, privilege.id);
         privilege.name = data.name ?? privilege.name;
         privilege.gids = data.local_groups ?? privilege.gids;
         privilege.roles = data.roles ?? privilege.roles;

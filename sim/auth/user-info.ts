@@ -1,5 +1,6 @@
 import type { Accounts } from './accounts.ts';
 import type { Credentials } from './credentials.ts';
+import { homeOf } from './user-methods.ts';
 import { FULL_ADMIN } from './roles.ts';
 
 /** auth.me, and `user_info` of a login. */
@@ -9,11 +10,11 @@ export function userInfo(credentials: Credentials, accounts: Accounts): Record<s
   return {
     pw_name: user.username,
     pw_gecos: user.fullName,
-    pw_dir: user.username === 'root' ? '/root' : `/home/${user.username}`,
-    pw_shell: '/usr/bin/zsh',
+    pw_dir: homeOf(user),
+    pw_shell: user.shell,
     pw_uid: user.uid,
     pw_gid: user.gid,
-    grouplist: [user.gid],
+    grouplist: accounts.gidsOf(user),
     sid: null,
     source: 'LOCAL',
     local: true,

@@ -7,6 +7,7 @@ import type { Clock } from '../../src/core/ports.ts';
 import { systemClock } from '../../src/core/system-clock.ts';
 import type { ArrayOptions, EventMessage, Persistent, SimArray, SimMethod, SimRelease, SimServices } from '../api/contract.ts';
 import { Accounts, splitKey } from '../auth/accounts.ts';
+import { groupMethods } from '../auth/group-methods.ts';
 import { keyMethods } from '../auth/key-methods.ts';
 import { loginMethods } from '../auth/login-methods.ts';
 import { privilegeMethods } from '../auth/privilege-methods.ts';
@@ -14,6 +15,7 @@ import { RateLimit } from '../auth/rate-limit.ts';
 import { FULL_ADMIN } from '../auth/roles.ts';
 import { sessionMethods } from '../auth/session-methods.ts';
 import { Sessions } from '../auth/sessions.ts';
+import { userMethods } from '../auth/user-methods.ts';
 import type { ControlRequest } from '../faults/control-protocol.ts';
 import { ControlServer } from '../faults/control-server.ts';
 import type { FaultInput } from '../faults/fault-model.ts';
@@ -227,6 +229,8 @@ async function launch(options: SimulatorOptions, undo: (() => Promise<void> | vo
     ...sessionMethods(sessions, accounts),
     ...keyMethods(accounts, emit),
     ...privilegeMethods(release, accounts),
+    ...groupMethods(release, accounts),
+    ...userMethods(release, accounts),
     ...coreMethods({
       release,
       events,

@@ -8,8 +8,8 @@ import type { ArrayCore } from './array-core.ts';
 export function seed(core: ArrayCore, options: ArrayOptions): void {
   // port 0: nobody listens (tests), the configuration keeps TrueNAS's default
   if (options.portal.port !== 0) core.iscsi.setGlobal({ ...core.iscsi.global, listen_port: options.portal.port });
-  core.serviceStates.set('iscsitarget', { enable: true, running: true });
   if (options.seed === undefined) return;
+  core.serviceStates.set('iscsitarget', { enable: true, running: true });
   const parts = options.seed.dataset.split('/');
   for (let depth = 2; depth <= parts.length; depth += 1) {
     core.zfs.insertDataset({

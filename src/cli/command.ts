@@ -6,7 +6,7 @@ import type { CommandRun } from './commands/context.ts';
 export type Runner = (command: Command, run: CommandRun) => Promise<void>;
 
 /** Headings of `pve-truenas --help`, in its order. */
-export const COMMAND_GROUPS = ['See:', 'Check:', 'Clean up:', 'Understand:'] as const;
+export const COMMAND_GROUPS = ['Set up:', 'See:', 'Check:', 'Clean up:', 'Understand:'] as const;
 
 /**
  * One command of the tree: help, completion and docs/reference/cli.md are made from these. A new command is a file of

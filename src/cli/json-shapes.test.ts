@@ -42,7 +42,7 @@ describe('--json', () => {
 
   it('of what is asked of the daemon has the shape that its answer is held against', () => {
     const results: readonly unknown[] = Object.values(METHODS).map(({ result }) => result);
-    const own = ['config check', 'doctor', 'explain', 'completion', 'orphans'];
+    const own = ['config check', 'doctor', 'explain', 'completion', 'orphans', 'setup'];
     const others = COMMANDS.filter(({ path }) => !own.includes(path));
     expect(others.filter(({ json }) => !results.includes(json)).map(({ path }) => path)).toEqual([]);
   });

@@ -1,4 +1,5 @@
 import { createInterface } from 'node:readline/promises';
+import { Writable } from 'node:stream';
 import { systemClock } from '../core/system-clock.ts';
 import { run } from './program.ts';
 
@@ -13,12 +14,16 @@ process.exitCode = await run(process.argv.slice(2), {
   isTerminal: process.stdout.isTTY,
   env: process.env,
   clock: systemClock,
-  ...(process.stdin.isTTY && process.stdout.isTTY ? { ask } : {}),
+  ...(process.stdin.isTTY && process.stdout.isTTY ? { ask, askSecret } : {}),
   ...(process.stderr.isTTY ? { progress } : {}),
   onInterrupt: (stop) => {
     // Only the first: the second Ctrl-C ends the program as usual
     process.once('SIGINT', stop);
-    return () => void process.off('SIGINT', stop);
+    process.once('SIGTERM', stop);
+    return () => {
+      process.off('SIGINT', stop);
+      process.off('SIGTERM', stop);
+    };
   },
 });
 
@@ -31,6 +36,21 @@ async function ask(question: string): Promise<string> {
     return await Promise.race([lines.question(question), closed]);
   } finally {
     lines.close();
+  }
+}
+
+/** Nothing of what is typed is shown: the terminal's echo goes into the void. */
+async function askSecret(question: string): Promise<string> {
+  process.stdout.write(question);
+  const mute = new Writable({ write: (_chunk, _encoding, done) => done() });
+  const lines = createInterface({ input: process.stdin, output: mute, terminal: true });
+  const closed = new Promise<string>((resolve) => lines.once('close', () => resolve('')));
+  lines.once('SIGINT', () => lines.close());
+  try {
+    return await Promise.race([lines.question(''), closed]);
+  } finally {
+    lines.close();
+    process.stdout.write('\n');
   }
 }
 

@@ -13,6 +13,7 @@ import { listCommand } from './commands/list.ts';
 import { metricsCommand } from './commands/metrics.ts';
 import { preflightCommand } from './commands/preflight.ts';
 import { orphansCommand } from './commands/orphans.ts';
+import { setupCommand } from './commands/setup.ts';
 import { statusCommand } from './commands/status.ts';
 import { wholeNumber } from './commands/arguments.ts';
 import { CliFailure } from './failure.ts';
@@ -22,6 +23,7 @@ import { coloursFor } from './render/text.ts';
 
 /** Every command, in the order in which help lists them within their group. */
 export const COMMANDS: readonly CommandDefinition[] = [
+  setupCommand,
   statusCommand,
   listCommand,
   metricsCommand,

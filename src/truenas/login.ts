@@ -7,7 +7,7 @@ import type { Connection } from './connection.ts';
 import { isInvalidParams, isMethodMissing } from './error-map.ts';
 import { scramExchange, scramUsername, splitApiKey } from './scram.ts';
 import type { ApiRequest } from './wire/request.ts';
-import { type LoginAnswer, loginByKeyAlone, loginPlain, loginScram, whoAmI } from './wire/session.ts';
+import { type LoginAnswer, loginByKeyAlone, loginPassword, loginPlain, loginScram, whoAmI } from './wire/session.ts';
 
 export interface Credential {
   /** Owner of the key, or null where the storage does not name one. */
@@ -37,6 +37,37 @@ export async function login(options: LoginOptions): Promise<string> {
     throw trueCause(error);
   }
 }
+
+/**
+ * Logs the connection in with a password, for a set-up by an administrator. Errors: as login; AUTH_FAILED also where TrueNAS asks
+ * for a second factor, which cannot be given here.
+ */
+export async function loginWithPassword(
+  options: Omit<LoginOptions, 'credential' | 'release'> & { readonly username: string; readonly password: string },
+): Promise<string> {
+  const { username, password, connection, deadline, onCall } = options;
+  try {
+    onCall();
+    const answer = await callOn(connection, loginPassword(username, password), deadline);
+    if (answer.response_type === 'AUTH_ERR') {
+      throw authFailed(`TrueNAS does not accept the password of the user ${username}`, undefined, PASSWORD_ADVICE);
+    }
+    if (answer.response_type === 'OTP_REQUIRED') {
+      throw authFailed(`TrueNAS wants a one-time password for the user ${username}`, undefined, {
+        causes: ['two-factor authentication is on for this user'],
+        hints: ['use an API key of this user instead of the password: TrueNAS asks for no second factor then'],
+      });
+    }
+    return accepted(answer, username);
+  } catch (error) {
+    throw trueCause(error);
+  }
+}
+
+const PASSWORD_ADVICE = {
+  causes: ['a typing mistake', 'the user has no password login', 'the user is no administrator'],
+  hints: ['TrueNAS: Credentials > Users', 'log in to the web interface of TrueNAS with the same name and password'],
+};
 
 /** One call of a login. */
 function counted<T>({ connection, deadline, onCall }: LoginOptions, request: ApiRequest<T>): Promise<T> {
@@ -104,8 +135,12 @@ function accepted(answer: LoginAnswer, username: string): string {
   }
 }
 
-function authFailed(message: string, cause?: unknown): StorageError {
-  return new StorageError('AUTH_FAILED', message, cause === undefined ? {} : { cause });
+function authFailed(
+  message: string,
+  cause?: unknown,
+  advice: { causes?: readonly string[]; hints?: readonly string[] } = {},
+): StorageError {
+  return new StorageError('AUTH_FAILED', message, { ...advice, ...(cause === undefined ? {} : { cause }) });
 }
 
 const PASSED_ON: readonly ErrorCode[] = ['ARRAY_PROTOCOL', 'AUTH_RATE_LIMITED', 'RATE_LIMITED', 'TOO_MANY_CALLS'];

@@ -3,11 +3,14 @@ import { join, resolve } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { parseSection } from '../../src/config/parse-section.ts';
 import { STORAGE_TYPE } from '../../src/config/schema.ts';
+import { ANSWERS, completeAnswers, parseYamlAnswers } from '../../src/setup/answers.ts';
 import { readStorageCfg } from '../../src/config/storage-cfg.ts';
 
 const ROOT = resolve(import.meta.dirname, '../..');
 const FOLDER = join(ROOT, 'docs/examples');
-const files = readdirSync(FOLDER).map((name) => ({ name, text: readFileSync(join(FOLDER, name), 'utf8') }));
+const files = readdirSync(FOLDER)
+  .filter((name) => name.endsWith('.cfg'))
+  .map((name) => ({ name, text: readFileSync(join(FOLDER, name), 'utf8') }));
 const page = readFileSync(join(ROOT, 'docs/how-to/configuration-examples.md'), 'utf8');
 
 /** `severity setting` of every fault that a file has. */
@@ -46,6 +49,18 @@ describe.each(files)('docs/examples/$name', ({ name, text }) => {
   it('is explained, word for word', () => {
     const section = page.split(/^## /m).find((part) => part.includes(`(../examples/${name})`)) ?? '';
     expect(section).toContain(`\`\`\`\n${withoutComments(text)}\`\`\``);
+  });
+});
+
+describe('docs/examples/answers.yaml', () => {
+  const text = readFileSync(join(FOLDER, 'answers.yaml'), 'utf8');
+
+  it('is taken by setup, and so is all that it only mentions', () => {
+    expect(completeAnswers(parseYamlAnswers(text))).toMatchObject({ storage: 'nas', probe: true });
+    const all = parseYamlAnswers(text.replace(/^# ([a-z]+: \S+)$/gm, '$1'));
+    expect(Object.keys(all).sort()).toEqual(Object.keys(ANSWERS).sort());
+    // What stands behind a # is the default
+    expect(completeAnswers(all)).toEqual(completeAnswers(parseYamlAnswers(text)));
   });
 });
 

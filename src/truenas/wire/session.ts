@@ -25,6 +25,12 @@ export function loginPlain(username: string, apiKey: string): ApiRequest<LoginAn
   return read('auth.login_ex', [params], 'log in', loginAnswer);
 }
 
+/** Plain login with a password. */
+export function loginPassword(username: string, password: string): ApiRequest<LoginAnswer> {
+  const params = { mechanism: 'PASSWORD_PLAIN', username, password, login_options: { user_info: true } };
+  return read('auth.login_ex', [params], 'log in', loginAnswer);
+}
+
 /** One of the two steps of a SCRAM login (26.0 on). */
 export function loginScram(type: 'CLIENT_FIRST_MESSAGE' | 'CLIENT_FINAL_MESSAGE', message: string): ApiRequest<LoginAnswer> {
   return read('auth.login_ex', [{ mechanism: 'SCRAM', scram_type: type, rfc_str: message }], 'log in', loginAnswer);
