@@ -11,14 +11,18 @@ SUITES ?=
 # Directory with clones of Proxmox's repositories; `make test` takes the suite in when it is set.
 PVE_SRC ?=
 export PVE_SRC
+# Empty, or a word that is in the name or file of the lab's tests that `make test-lab` is to run.
+ONLY ?=
+export ONLY
 # File for the log of all API calls of `make demo`.
 WIRE_LOG ?=
 
-.PHONY: help setup build deb demo test lint format bench test-pve lab lab-sh lab-clean clean distclean node-releases
+.PHONY: help setup build deb demo test lint format bench test-pve lab test-lab lab-sh lab-clean clean distclean node-releases
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 	@echo '  make test SUITES="unit perl"          only these suites'
+	@echo '  make test-lab ONLY=resize             only tests whose name or file has the word'
 	@echo '  make demo WIRE_LOG=FILE               keep the log of all API calls'
 	@echo '  make test-pve PVE_SRC=DIR             clones of pve-storage, pve-common, qemu-server, ... are in DIR'
 
@@ -49,6 +53,9 @@ test-pve: build ## the life cycle of real pvesm and qm; needs PVE_SRC=DIR and ro
 
 lab: ## build the lab: a VM with real ZFS, targets and initiators (test/lab/README.md); needs root
 	@test/lab/machine/lab build --install
+
+test-lab: build ## the tests on real kernels in the lab, which is built first if it is not there; needs root
+	@$(TSX) tools/suites/run.ts lab
 
 lab-sh: ## a root shell in the lab's VM
 	@test/lab/machine/lab up && test/lab/machine/lab sh

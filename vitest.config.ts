@@ -25,6 +25,19 @@ export default defineConfig({
       },
       { test: { name: 'monitoring', include: ['test/monitoring/**/*.test.ts'], testTimeout: 60_000, hookTimeout: 60_000 } },
       { test: { name: 'performance', include: ['test/performance/**/*.test.ts'], testTimeout: 300_000, hookTimeout: 300_000 } },
+      // VMs (test/lab/README.md), those of two files at once; not part of `make test`.
+      {
+        test: {
+          name: 'lab',
+          include: ['test/lab/**/*.test.ts'],
+          testTimeout: 300_000,
+          hookTimeout: 300_000,
+          pool: 'forks',
+          maxWorkers: 2,
+          setupFiles: ['test/lab/testing/own-place.ts'],
+          globalSetup: ['test/lab/testing/take-down.ts'],
+        },
+      },
       { test: { name: 'flows', include: ['test/flows/**/*.test.ts'], testTimeout: 120_000, hookTimeout: 120_000, fileParallelism: false } },
       { test: { name: 'chaos', include: ['test/chaos/**/*.test.ts'], testTimeout: 120_000, hookTimeout: 120_000, fileParallelism: false } },
     ],

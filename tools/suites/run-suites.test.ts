@@ -77,7 +77,7 @@ describe('suites', () => {
 });
 
 describe('choose', () => {
-  const all = suites('');
+  const all = suites('', false);
   it('takes all by default, a group, or one by name', () => {
     expect(choose(all, [])).toHaveLength(all.length);
     expect(choose(all, ['lint']).map((suite) => suite.name)).toContain('lint:arrows');
@@ -88,8 +88,13 @@ describe('choose', () => {
     expect(() => choose(all, ['unti'])).toThrow(/no suite is called unti; there are: lint/);
   });
 
+  it('leaves the tests in VMs to their own entry', () => {
+    expect(choose(all, ['lab'])[0]?.leftOut).toContain('make test-lab');
+    expect(choose(suites('', true), ['lab'])[0]?.leftOut).toBeUndefined();
+  });
+
   it('leaves the suite with real PVE out unless its sources are named', () => {
     expect(choose(all, ['pve'])[0]?.leftOut).toContain('PVE_SRC');
-    expect(choose(suites('/sources'), ['pve'])[0]?.leftOut).toBeUndefined();
+    expect(choose(suites('/sources', false), ['pve'])[0]?.leftOut).toBeUndefined();
   });
 });

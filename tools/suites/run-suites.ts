@@ -25,6 +25,8 @@ export async function runSuite(suite: Suite): Promise<Outcome> {
     argv: suite.argv,
     ...(suite.env === undefined ? {} : { env: suite.env }),
     limit: AbortSignal.timeout(suite.limit * 1000),
+    ...(suite.killAfterMs === undefined ? {} : { killAfterMs: suite.killAfterMs }),
+    ...(suite.live === undefined ? {} : { onOutput: (text: string) => void process.stdout.write(text) }),
     logFile,
   });
   const seconds = (performance.now() - start) / 1000;

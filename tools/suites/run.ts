@@ -13,11 +13,11 @@ function show(outcome: Outcome): void {
   if (outcome.failed === 0) return;
   if (outcome.problem !== null) console.log(`        ${outcome.problem}`);
   console.log(`        ${outcome.suite.argv.join(' ')}   (log: ${outcome.logFile})`);
-  console.log(outcome.output.replace(/^/gm, '        | ').trimEnd());
+  if (outcome.suite.live === undefined) console.log(outcome.output.replace(/^/gm, '        | ').trimEnd());
 }
 
 async function main(names: readonly string[]): Promise<number> {
-  const chosen = choose(suites(process.env['PVE_SRC'] ?? ''), names);
+  const chosen = choose(suites(process.env['PVE_SRC'] ?? '', names.includes('lab')), names);
   await mkdir(LOGS, { recursive: true });
   await mkdir(REPORTS, { recursive: true });
   for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {

@@ -24,6 +24,10 @@ export interface Suite {
   /** seconds */
   readonly limit: number;
   readonly stage: Stage;
+  /** Shows its own progress, which is passed on as it comes. */
+  readonly live?: true;
+  /** ms that it has to take down what it started when its time is over; without: as `runCommand` has it */
+  readonly killAfterMs?: number;
   /** Why it cannot run here and is left out; it then counts neither as passed nor as failed. */
   readonly leftOut?: string;
 }
@@ -56,8 +60,11 @@ function perl(name: string, switches: readonly string[]): Suite {
 /** Programs that write committed files; with --check they only tell whether these are stale. */
 const GENERATORS = ['tools/perl-schema/generate.ts', 'tools/docs/main.ts'] as const;
 
-/** All suites in the order in which they are shown. `pveSources`: directory with clones of Proxmox's repositories, or empty. */
-export function suites(pveSources: string): readonly Suite[] {
+/**
+ * All suites in the order in which they are shown. `pveSources`: directory with clones of Proxmox's repositories, or empty.
+ * `withLab`: whether the tests in VMs belong to it.
+ */
+export function suites(pveSources: string, withLab: boolean): readonly Suite[] {
   const pve: Suite = {
     name: 'pve',
     group: 'pve',
@@ -65,6 +72,17 @@ export function suites(pveSources: string): readonly Suite[] {
     count: countClosingLine,
     limit: 1800,
     stage: 'alone',
+  };
+  const lab: Suite = {
+    name: 'lab',
+    group: 'lab',
+    argv: ['node', '--import', 'tsx', 'tools/lab/main.ts'],
+    count: countVitest,
+    report: join(REPORTS, 'lab.json'),
+    limit: 2400,
+    stage: 'alone',
+    live: true,
+    killAfterMs: 60_000,
   };
   const monitoring = vitest('monitoring', 300, 'computing');
   return [
@@ -89,6 +107,7 @@ export function suites(pveSources: string): readonly Suite[] {
     vitest('flows', 1500, 'waiting'),
     vitest('chaos', 1500, 'waiting'),
     pveSources === '' ? { ...pve, leftOut: 'PVE_SRC is not set; make test-pve PVE_SRC=DIR runs it' } : pve,
+    withLab ? lab : { ...lab, leftOut: 'make test-lab runs it' },
   ];
 }
 

@@ -1,0 +1,56 @@
+import { execFile } from 'node:child_process';
+import { join } from 'node:path';
+import { promisify } from 'node:util';
+import { LabAgent } from '../../../sim/blocks/lab/lab-agent.ts';
+import { MACHINE } from './places.ts';
+
+const run = promisify(execFile);
+
+/** One of the lab's host scripts; what it wrote. Errors: its exit status is not 0; the error has its output. */
+export async function script(name: string, ...args: readonly string[]): Promise<string> {
+  return (await run(join(MACHINE, name), args, { timeout: 120_000 })).stdout;
+}
+
+/** Directory of a running VM with its sockets; the value of the simulator's `--vm`. */
+export function directoryOf(name: string): string {
+  const folder = process.env['LAB_RUN'];
+  if (folder === undefined) throw new Error('LAB_RUN is not set: run the tests of the lab as vitest project "lab"');
+  return join(folder, name);
+}
+
+/** A VM of the lab in which scripts run as root. */
+export class Machine {
+  readonly name: string;
+  readonly directory: string;
+  readonly #agent: LabAgent;
+
+  private constructor(name: string) {
+    this.name = name;
+    this.directory = directoryOf(name);
+    this.#agent = new LabAgent(this.directory);
+  }
+
+  /** A VM as it is in the golden snapshot, which is loaded into one of this name where it runs already: half of the time. */
+  static async restore(name: string): Promise<Machine> {
+    await script('net', 'up');
+    await script('vm', 'reset', name).catch(() => script('vm', 'restore', name));
+    return new Machine(name);
+  }
+
+  /** Output without blanks around it. Errors: the script's exit status is not 0, with its output. `seconds`: until it is killed. */
+  async sh(text: string, seconds = 60, stdin: Buffer | string = ''): Promise<string> {
+    const answer = await this.#agent.run(`set -e\n${text}`, { seconds, stdin });
+    if (answer.status === 0) return answer.stdout.toString().trim();
+    throw new Error(`${this.name}: exit status ${answer.status}\n${text.slice(-600)}\n${answer.stdout.toString()}${answer.stderr}`);
+  }
+
+  /** Stands still, for the next `restore` in this worker to take over; the end of the run takes it down. */
+  async stop(): Promise<void> {
+    await script('qmp', join(this.directory, 'qmp.sock'), 'stop');
+  }
+
+  /** The power goes: nothing of it is kept. */
+  async cutPower(): Promise<void> {
+    await script('vm', 'stop', this.name);
+  }
+}
