@@ -98,8 +98,9 @@ describe('orphans', () => {
     const { exit, out } = await cli(['orphans', 'nas']);
     expect(exit).toBe(1);
     expect(out).toContain('nas: 3 orphans');
-    expect(out).toMatch(/certain +unfinished-operation +vm-1-disk-0 +25h +1\.00 GiB +delete the extent/);
-    expect(out).toMatch(/certain +extent-without-zvol +pve-1 +>61m +- +delete the extent/);
+    expect(out).toMatch(/certain +unfinished-operation +vm-1-disk-0 +25h +1\.00 GiB$/m);
+    expect(out).toMatch(/certain +extent-without-zvol +pve-1 +>61m +-$/m);
+    expect(out).toMatch(/^ {2}pve-1: .*\n {4}clean-up: delete the extent$/m);
     expect(out).toContain('pve-1: its zvol is gone');
     expect(out).toContain('note: a note');
     expect(out).toContain('node pve1: 1 orphan\n');

@@ -5,7 +5,7 @@ import { clean, cleanLines, type Colours, table } from './text.ts';
 
 type Report = Result<'overview.orphans'>;
 
-/** All that was found, a table a storage, with reasons below. */
+/** All that was found, a table a storage, with reasons and what a clean-up does below. */
 export function renderReport(report: Report, colours: Colours): string {
   const blocks = report.storages.map(({ id, complete, error, orphans, notes }) => {
     const head = `${colours.bold(clean(id))}: `;
@@ -33,7 +33,6 @@ function rowsOf(orphans: readonly OrphanRow[], colours: Colours): string {
       { head: 'NAME', value: (row) => clean(row.name) },
       { head: 'AGE', align: 'right', value: ageOf },
       { head: 'SIZE', align: 'right', value: (row) => (row.size === null ? '-' : formatBytes(row.size)) },
-      { head: 'CLEAN-UP', value: (row) => clean(row.action) },
     ],
     orphans,
     colours,
@@ -42,7 +41,9 @@ function rowsOf(orphans: readonly OrphanRow[], colours: Colours): string {
 }
 
 function reasons(orphans: readonly OrphanRow[], colours: Colours): string {
-  return orphans.map((row) => `${colours.dim(`  ${clean(row.name)}: ${clean(row.reason)}`)}\n`).join('');
+  return orphans
+    .map((row) => `${colours.dim(`  ${clean(row.name)}: ${clean(row.reason)}`)}\n${colours.dim(`    clean-up: ${clean(row.action)}`)}\n`)
+    .join('');
 }
 
 function sureWord(colours: Colours, certainty: OrphanRow['certainty']): string {
