@@ -56,8 +56,8 @@ describe('what volumes leave on a node', () => {
   it('are records of the initiator; secrets in them are not told', async () => {
     const record = (more: string): string =>
       `# BEGIN RECORD\nnode.name = ${IQN}\n${more}node.session.auth.password = hunter2hunter2\n# END RECORD\n`;
-    node.files.put(`/etc/iscsi/nodes/${IQN}/10.0.0.1,3260,1/default`, record('node.startup = manual\nnode.session.scan = manual\n'));
-    node.files.put(`/etc/iscsi/nodes/${IQN}/fd00::1,3260`, record('node.startup = automatic\n'));
+    node.files.put(`/var/lib/iscsi/nodes/${IQN}/10.0.0.1,3260,1/default`, record('node.startup = manual\nnode.session.scan = manual\n'));
+    node.files.put(`/var/lib/iscsi/nodes/${IQN}/fd00::1,3260`, record('node.startup = automatic\n'));
     const { initiatorRecords } = await read();
     expect(initiatorRecords).toEqual([
       { iqn: IQN, host: '10.0.0.1', port: 3260, likeOurs: true, loggedIn: false },

@@ -206,6 +206,8 @@ describe('--bundle', () => {
     chap: 'chap+Planted/14=',
     iscsid: 'iscsidPlanted-0815',
     record: 'recordPlanted-4711',
+    recordOfDebian13: 'newRecordPlanted-4712',
+    discovery: 'discoveryPlanted-0042',
     pbs: 'backupServerPlanted!99',
     inline: '9-InlinePlantedInlinePlantedInlinePlantedInlinePlantedInlinePlanted12345',
     url: 'urlUserPlanted77',
@@ -224,6 +226,8 @@ describe('--bundle', () => {
     );
     file('/etc/iscsi/iscsid.conf', `node.session.auth.password = ${PLANTED.iscsid}\nnode.session.timeo.replacement_timeout = 15\n`);
     file('/etc/iscsi/nodes/iqn.x/192.0.2.1,3260,1/default', `node.name = iqn.x\nnode.session.auth.password = ${PLANTED.record}\n`);
+    file('/var/lib/iscsi/nodes/iqn.x/192.0.2.1,3260', `node.name = iqn.x\nnode.session.auth.password_in = ${PLANTED.recordOfDebian13}\n`);
+    file('/var/lib/iscsi/send_targets/192.0.2.1,3260/st_config', `discovery.sendtargets.auth.password = ${PLANTED.discovery}\n`);
     // log lines and files of others that hold secrets in every form
     const coded = secrets.flatMap((one) => [
       `said ${one}`,

@@ -6,9 +6,8 @@ import { STORAGE_CFG } from '../storage-cfg.ts';
 
 /** Its files are secrets as a whole, line by line; those of other storage types, too. */
 const SECRETS = '/etc/pve/priv/storage';
-/** Files with secrets behind names. */
-const ISCSID = '/etc/iscsi/iscsid.conf';
-const NODES = '/etc/iscsi/nodes';
+/** open-iscsi's settings and records, with secrets behind names: Debian 13 keeps the records in the second one, Debian 12 in the first. */
+const ISCSI = ['/etc/iscsi', '/var/lib/iscsi'] as const;
 const SENSITIVE = /(?:pass(?:word|wd)?(?:_in)?|secret|key|token)$/i;
 
 /** Files that are read at the same time. */
@@ -51,7 +50,7 @@ export async function knownSecrets(ports: Pick<DoctorPorts, 'text' | 'list' | 'i
       }
     }
   });
-  await read([ISCSID, ...(await below(NODES))], (text) => {
+  await read((await Promise.all(ISCSI.map(below))).flat(), (text) => {
     for (const [, name = '', value = ''] of text.matchAll(/^[ \t]*#?[ \t]*([\w.[\]-]{1,100})[ \t]*=[ \t]*(\S.*)$/gm))
       if (SENSITIVE.test(name)) take(value);
   });

@@ -60,20 +60,32 @@ describe('KernelInitiator.attach', () => {
     await host.attach(lun(), within());
     expect(node.commands.count('iscsiadm', '-m', 'discovery')).toBe(0);
     expect(node.commands.count('iscsiadm', '-m', 'node', '-o', 'new')).toBe(1);
-    const record = await node.files.read(`/etc/iscsi/nodes/${IQN}/10.0.0.1,3260`);
+    const record = await node.files.read(`/var/lib/iscsi/nodes/${IQN}/10.0.0.1,3260`);
     expect(record).toContain('node.session.scan = manual');
   });
 
   it('F-109: removes an empty node record, on which iscsiadm itself fails, and makes a new one', async () => {
     const { node, host, within } = setup();
-    node.files.put(`/etc/iscsi/nodes/${IQN}/10.0.0.1,3260`, '');
+    node.files.put(`/var/lib/iscsi/nodes/${IQN}/10.0.0.1,3260`, '');
     await host.attach(lun(), within());
-    expect(await node.files.read(`/etc/iscsi/nodes/${IQN}/10.0.0.1,3260`)).toContain(`node.name = ${IQN}`);
+    expect(await node.files.read(`/var/lib/iscsi/nodes/${IQN}/10.0.0.1,3260`)).toContain(`node.name = ${IQN}`);
+  });
+
+  it('keeps records where iscsiadm does: below /var/lib/iscsi on Debian 13, below /etc/iscsi on Debian 12, whatever an upgrade left', async () => {
+    const upgraded = setup();
+    upgraded.node.files.put(`/etc/iscsi/nodes/${IQN}/10.0.0.1,3260`, 'node.name = left over\n');
+    await upgraded.host.attach(lun(), upgraded.within());
+    expect(upgraded.node.commands.count('iscsiadm', '-m', 'node', '-o', 'new')).toBe(1);
+    const older = setup();
+    older.node.iscsiDatabase = '/etc/iscsi';
+    older.node.files.drop('/var/lib/iscsi');
+    await older.host.attach(lun(), older.within());
+    expect(await older.node.files.read(`/etc/iscsi/nodes/${IQN}/10.0.0.1,3260`)).toContain('node.session.scan = manual');
   });
 
   it('writes CHAP secrets into the record, 0600, and never into an argument; an existing record keeps the rest', async () => {
     const { node, host, within } = setup();
-    const path = `/etc/iscsi/nodes/${IQN}/10.0.0.1,3260`;
+    const path = `/var/lib/iscsi/nodes/${IQN}/10.0.0.1,3260`;
     node.files.put(
       path,
       '# BEGIN RECORD\nnode.name = x\nnode.startup = automatic\nnode.session.auth.authmethod = None\n# END RECORD\n',
@@ -157,6 +169,17 @@ describe('KernelInitiator.attach', () => {
       code: 'LOGIN_FAILED',
       message: expect.stringContaining('refused the login') as string,
       causes: expect.arrayContaining([expect.stringContaining('CHAP')]) as string[],
+    });
+  });
+
+  it('RP-16: exit 19 with mutual CHAP says that the array did not prove itself', async () => {
+    const { target, host, within } = setup();
+    target.refusals.set('10.0.0.1:3260', 19);
+    const chap = { user: 'pve', password: 'topsecret1234', peer: { user: 'nas', password: 'topsecret5678' } };
+    await expect(host.attach(lun({ chap }), within())).rejects.toMatchObject({
+      code: 'LOGIN_FAILED',
+      message: expect.stringContaining('mutual CHAP') as string,
+      causes: [expect.stringContaining('peer secret'), expect.any(String)] as string[],
     });
   });
 

@@ -209,6 +209,14 @@ function loginRefused(spec: LunSpec, portal: PortalAddress, exitCode: number, sa
       facts,
     });
   }
+  if (exitCode === 19 && spec.chap?.peer !== undefined) {
+    // What open-iscsi says when it is the one that does not believe: the array let us in and could not prove itself.
+    return new StorageError('LOGIN_FAILED', `${at}: ${spec.iqn} did not prove itself to this node (mutual CHAP)`, {
+      causes: ['peer user or peer secret of the storage differ from those of the target', 'another machine answers at this address'],
+      hints: ['TrueNAS: Shares > Block (iSCSI) Shares Targets > Authorized Access'],
+      facts,
+    });
+  }
   if (exitCode === 20) {
     return new StorageError('LOGIN_FAILED', `${at}: the iSCSI daemon of this node does not answer`, {
       causes: ['iscsid is not running'],

@@ -5,8 +5,17 @@ import { portalText } from '../addresses.ts';
 import type { HostContext } from '../host-context.ts';
 import type { SysFiles } from '../sys-files.ts';
 
-/** open-iscsi's node records on Debian; the format is `name = value` a line, a file `ADDRESS,PORT` or `ADDRESS,PORT,TPGT/IFACE`. */
-const NODES = '/etc/iscsi/nodes';
+/** Debian 13 (open-iscsi 2.1.11) keeps its database here, Debian 12 (2.1.8) below /etc/iscsi: each iscsiadm knows but one of them. */
+const DATABASES = ['/var/lib/iscsi', '/etc/iscsi'] as const;
+
+/**
+ * Where this node's iscsiadm keeps its node records; the format is `name = value` a line, a file `ADDRESS,PORT` or `ADDRESS,PORT,TPGT/IFACE`.
+ * The package of Debian 13 brings the directory of its database; a node upgraded from Debian 12 may have both, and the older one is dead.
+ */
+export async function recordsDirectory(files: SysFiles): Promise<string> {
+  const [current, former] = DATABASES;
+  return `${(await files.kind(current)) === 'directory' ? current : former}/nodes`;
+}
 
 /**
  * Makes sure that a usable node record for this target and portal exists, without discovery (F-111), and that it carries the CHAP
@@ -29,7 +38,8 @@ export async function ensureNodeRecord(
     await context.commands.run(['iscsiadm', '-m', 'node', '-o', 'new', '-T', iqn, '-p', portalText(portal)], { deadline });
     records = await usableRecords(context, iqn, portal);
     if (records.length === 0) {
-      throw new StorageError('HOST_COMMAND', `iscsiadm made no node record for ${iqn} at ${portalText(portal)} below ${NODES}`);
+      const where = await recordsDirectory(context.files);
+      throw new StorageError('HOST_COMMAND', `iscsiadm made no node record for ${iqn} at ${portalText(portal)} below ${where}`);
     }
     for (const record of records) await updateRecord(context, record, OURS);
   }
@@ -50,11 +60,12 @@ export async function nodeRecords(
   files: SysFiles,
 ): Promise<readonly { readonly iqn: string; readonly host: string; readonly port: number; readonly likeOurs: boolean }[]> {
   const found: { iqn: string; host: string; port: number; likeOurs: boolean }[] = [];
-  for (const iqn of await files.list(NODES)) {
-    for (const name of await files.list(`${NODES}/${iqn}`)) {
+  const directory = await recordsDirectory(files);
+  for (const iqn of await files.list(directory)) {
+    for (const name of await files.list(`${directory}/${iqn}`)) {
       const portal = /^(.+?),(\d{1,5})(?:,-?\d+)?$/.exec(name);
       if (portal === null) continue;
-      const path = `${NODES}/${iqn}/${name}`;
+      const path = `${directory}/${iqn}/${name}`;
       const inside = await files.list(path);
       const texts = await Promise.all(
         (inside.length === 0 ? [path] : inside.map((iface) => `${path}/${iface}`)).map((one) => files.read(one)),
@@ -87,9 +98,10 @@ function chapSettings(chap: ChapSecrets): Record<string, string> {
 
 async function recordFiles(context: HostContext, iqn: string, portal: PortalAddress): Promise<readonly string[]> {
   const found: string[] = [];
+  const directory = await recordsDirectory(context.files);
   const stem = `${portal.host},${portal.port}`;
-  for (const name of await context.files.list(`${NODES}/${iqn}`)) {
-    const path = `${NODES}/${iqn}/${name}`;
+  for (const name of await context.files.list(`${directory}/${iqn}`)) {
+    const path = `${directory}/${iqn}/${name}`;
     if (name === stem) found.push(path);
     else if (name.startsWith(`${stem},`) && /^-?\d+$/.test(name.slice(stem.length + 1))) {
       for (const iface of await context.files.list(path)) found.push(`${path}/${iface}`);

@@ -1,8 +1,6 @@
 import { commandFailed, type CommandOptions, type CommandResult, type Commands } from '../commands.ts';
 import type { FakeNodeState } from './fake-node-state.ts';
 
-const NODES = '/etc/iscsi/nodes';
-
 function answer(exitCode: number, stdout = '', stderr = ''): CommandResult {
   return { exitCode, stdout, stderr };
 }
@@ -58,7 +56,7 @@ export class FakeCommands implements Commands {
     const iqn = args[args.indexOf('-T') + 1] ?? '';
     const portal = (args[args.indexOf('-p') + 1] ?? '').replace(/^\[(.*)\]:/, '$1:');
     const cut = portal.lastIndexOf(':');
-    const record = `${NODES}/${iqn}/${portal.slice(0, cut)},${portal.slice(cut + 1)}`;
+    const record = `${node.iscsiDatabase}/nodes/${iqn}/${portal.slice(0, cut)},${portal.slice(cut + 1)}`;
     const existing = await node.files.read(record);
     if (args.includes('new')) {
       if (existing === '') return answer(6, '', 'iscsiadm: Error while adding record: encountered iSCSI database failure\n');

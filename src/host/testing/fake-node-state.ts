@@ -40,6 +40,8 @@ export interface FakeNodeState {
   /** How often `multipath -f` says "in use" before it works (RP-20). */
   busyFlushes: number;
   readonly multipathdRuns: boolean;
+  /** Where this node's iscsiadm keeps its records. */
+  readonly iscsiDatabase: string;
   targetAt(iqn: string, portal: string): FakeTarget | undefined;
   sessionOf(target: FakeTarget, portal: string): boolean;
   login(target: FakeTarget, portal: string): number;

@@ -36,12 +36,15 @@ export class FakeNode implements FakeNodeState {
   /** How often `multipath -f` says "in use" before it works (RP-20). */
   busyFlushes = 0;
   multipathdRuns = true;
+  iscsiDatabase = '/var/lib/iscsi';
   #sessions = 0;
   #blocks = 0;
   #maps = 0;
 
   constructor() {
     this.files.onWrite = (path, text) => this.#kernelWrite(path, text);
+    // Debian 13 brings the directory of open-iscsi's database.
+    this.files.put('/var/lib/iscsi/ifaces/default', '');
   }
 
   get context(): HostContext {
