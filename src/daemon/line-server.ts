@@ -2,6 +2,9 @@ import { createServer, type Server, type Socket } from 'node:net';
 import { LINE_TIMEOUT_MS, MAX_LINE_BYTES } from '../protocol/envelope.ts';
 import type { Clock, Log } from '../core/ports.ts';
 
+/** ms for which a daemon that ends waits for a client that connected and said nothing, or takes no answer. */
+const SILENCE_MS = 2_000;
+
 /** Answers one line (without its newline). `signal` aborts when the client is gone. Null: nothing to answer. */
 export type LineHandler = (line: string, signal: AbortSignal) => Promise<string | null>;
 
@@ -16,6 +19,9 @@ export class LineServer {
   readonly #server: Server;
   readonly #clients = new Map<Socket, AbortController>();
   readonly #working = new Set<Promise<void>>();
+  /** Clients that have not ended their first line yet. */
+  readonly #silent = new Set<Socket>();
+  readonly #onChange = new Set<() => void>();
   readonly #handle: LineHandler;
   readonly #overlong: OverlongAnswer;
   readonly #clock: Clock;
@@ -46,11 +52,53 @@ export class LineServer {
     return this.#working.size;
   }
 
-  /** Takes no new clients and resolves when the calls under way have been answered. */
-  async drain(): Promise<void> {
+  /**
+   * Ends in order: goes on serving until nothing is under way, for at most `patienceMs`, so that calls need not queue behind a long one;
+   * then takes no new clients (they queue at the socket, where the next daemon finds them) and resolves when all that it took have been
+   * answered. A client that has said nothing yet is waited for, too: PVE's say at once what they want.
+   */
+  async drain(patienceMs: number): Promise<void> {
+    const until = this.#clock.monotonic() + patienceMs;
+    while (!this.#quiet && this.#clock.monotonic() < until) await this.#change(until - this.#clock.monotonic());
     this.#server.close();
-    while (this.#working.size > 0) await Promise.allSettled([...this.#working]);
-    for (const socket of this.#clients.keys()) socket.end();
+    const hush = this.#clock.monotonic() + SILENCE_MS;
+    while (this.#working.size > 0 || (!this.#quiet && this.#clock.monotonic() < hush)) {
+      await this.#change(this.#working.size > 0 ? LINE_TIMEOUT_MS : hush - this.#clock.monotonic());
+    }
+    await Promise.all([...this.#clients.keys()].map((socket) => this.#flush(socket)));
+  }
+
+  /** No call is under way, and no client is about to make one. */
+  get #quiet(): boolean {
+    return this.#working.size === 0 && this.#silent.size === 0;
+  }
+
+  /** Resolves when a call has ended or a client has gone, or after `ms`. */
+  #change(ms: number): Promise<void> {
+    return new Promise((resolve) => {
+      const done = (): void => {
+        cancel();
+        this.#onChange.delete(done);
+        resolve();
+      };
+      const cancel = this.#clock.after(Math.max(ms, 0), done);
+      this.#onChange.add(done);
+    });
+  }
+
+  #changed(): void {
+    for (const listener of [...this.#onChange]) listener();
+  }
+
+  /** Ends a connection; resolves when the kernel has all that was written, or the client does not take it. */
+  #flush(socket: Socket): Promise<void> {
+    return new Promise((resolve) => {
+      const cancel = this.#clock.after(SILENCE_MS, resolve);
+      socket.end(() => {
+        cancel();
+        resolve();
+      });
+    });
   }
 
   /** Ends every connection; calls under way see their signal abort. */
@@ -64,12 +112,15 @@ export class LineServer {
   #accept(socket: Socket): void {
     const gone = new AbortController();
     this.#clients.set(socket, gone);
+    this.#silent.add(socket);
     let parts: Buffer[] = [];
     let held = 0;
     let stopTimer: (() => void) | null = null;
     const forget = (): void => {
       stopTimer?.();
       this.#clients.delete(socket);
+      this.#silent.delete(socket);
+      this.#changed();
       gone.abort(new Error('the client closed the connection'));
     };
     socket.on('close', forget);
@@ -111,6 +162,7 @@ export class LineServer {
   readonly #pendingBySocket = new Map<Socket, number>();
 
   #answer(socket: Socket, line: string, signal: AbortSignal): void {
+    this.#silent.delete(socket);
     this.#pendingBySocket.set(socket, (this.#pendingBySocket.get(socket) ?? 0) + 1);
     const work = this.#handle(line, signal)
       .then((answer) => {
@@ -119,6 +171,7 @@ export class LineServer {
       .catch((error: unknown) => this.#log.error('a call failed without an answer', { error: String(error) }))
       .finally(() => {
         this.#working.delete(work);
+        this.#changed();
         const left = (this.#pendingBySocket.get(socket) ?? 1) - 1;
         if (left > 0) this.#pendingBySocket.set(socket, left);
         else {

@@ -17,11 +17,11 @@ import { ServiceManager, notifierFor, watchdogInterval } from './service-manager
 import { signOfLife } from './sign-of-life.ts';
 import { activatedSocket, clearSocketPath, listenPrivately } from './socket.ts';
 
-/**
- * ms that calls under way get to finish after SIGTERM: more than the longest that PVE makes (110 s for a rollback), so that a restart fails
- * none; what is still open then is taken back. TimeoutStopSec of the service is the sum and a little more.
- */
+/** ms after SIGTERM for which it goes on serving while calls are under way: a node that is never quiet must be restarted, too. */
+const SERVE_ON_MS = 60_000;
+/** ms that calls get to finish then: more than the longest that PVE makes (110 s for a rollback), so that a restart fails none. */
 const FINISH_MS = 115_000;
+/** ms for taking back what is still open. TimeoutStopSec of the service is more than these three together. */
 const TAKE_BACK_MS = 50_000;
 
 /** Makes the daemon of this node and serves until SIGTERM or SIGINT. Resolves to the exit status. */
@@ -117,7 +117,7 @@ function warmUp(overview: Overview, clock: Clock, log: Log): void {
 }
 
 async function drain(server: LineServer, clock: Clock, log: Log): Promise<void> {
-  const done = server.drain();
+  const done = server.drain(SERVE_ON_MS);
   const within = async (ms: number): Promise<boolean> => {
     const timer = new AbortController();
     try {
@@ -126,7 +126,7 @@ async function drain(server: LineServer, clock: Clock, log: Log): Promise<void> 
       timer.abort();
     }
   };
-  if (await within(FINISH_MS)) return;
+  if (await within(SERVE_ON_MS + FINISH_MS)) return;
   log.warn('calls still under way are taken back', { calls: server.working });
   server.cut(new Error('the daemon is stopping'));
   if (!(await within(TAKE_BACK_MS))) log.error('calls did not end, the journal settles them at the next start', { calls: server.working });

@@ -7,7 +7,7 @@ import { PROTOCOL_VERSION } from '../../src/protocol/envelope.ts';
 
 /** ms; a busy machine with two cores needs seconds to start Node.js */
 const START_LIMIT = 120_000;
-const STOP_LIMIT = 100_000; // longer than the daemon gives its last calls
+const STOP_LIMIT = 240_000; // longer than the daemon gives its last calls
 const ANSWER_LIMIT = 120_000;
 const POLL = 50;
 

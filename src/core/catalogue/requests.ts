@@ -1,7 +1,7 @@
 import { type CatalogueEntry, DAEMON_LOG, entry } from './entry.ts';
 
 const REINSTALL =
-  'install module and daemon of one version again: /usr/share/perl5/PVE/Storage/Custom/TrueNASPlugin.pm, /usr/lib/pve-truenas';
+  'install module and daemon of one version again: /usr/share/perl5/PVE/Storage/Custom/TrueNASPlugin.pm, /usr/libexec/pve-truenas';
 /** Of a change that the daemon may have finished although its caller heard nothing of it. */
 const DAEMON_SETTLES = 'not known to the caller: the daemon may have finished, and takes back what it did not finish';
 

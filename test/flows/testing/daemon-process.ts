@@ -74,20 +74,22 @@ export class DaemonProcess {
     return existsSync(path) ? readdirSync(path).filter((name) => name.endsWith('.json')) : [];
   }
 
+  /** Arguments of Node.js. */
+  protected argv(flags: readonly string[]): readonly string[] {
+    const at = (name: string): string => join(this.directory, name);
+    return [
+      BUNDLE,
+      ...['--socket', this.socket, '--storage-cfg', at('storage.cfg'), '--priv-dir', at('priv'), '--state-dir', at('state')],
+      ...['--run-dir', at('run'), '--link-dir', at('links'), '--pve-dir', at('pve'), '--node', this.node],
+      ...['--defaults', at('defaults'), '--log-format', 'text', ...(flags.includes('--no-level') ? [] : ['--log-level', 'debug'])],
+      ...flags.filter((flag) => flag !== '--no-level'),
+    ];
+  }
+
   /** Starts it and resolves when it answers. */
   async start(env: Record<string, string> = {}, flags: readonly string[] = []): Promise<void> {
     if (!existsSync(BUNDLE)) throw new Error(`${BUNDLE} is not there: make build`);
-    const at = (name: string): string => join(this.directory, name);
-    const child = spawn(
-      process.execPath,
-      [
-        BUNDLE,
-        ...['--socket', this.socket, '--storage-cfg', at('storage.cfg'), '--priv-dir', at('priv'), '--state-dir', at('state')],
-        ...['--run-dir', at('run'), '--link-dir', at('links'), '--pve-dir', at('pve'), '--node', this.node],
-        ...['--log-format', 'text', '--log-level', 'debug', ...flags],
-      ],
-      { stdio: ['ignore', 'pipe', 'pipe'], env: { ...process.env, ...env } },
-    );
+    const child = spawn(process.execPath, this.argv(flags), { stdio: ['ignore', 'pipe', 'pipe'], env: { ...process.env, ...env } });
     this.#child = child;
     const gone = once(child, 'exit');
     const ready = new Promise<void>((resolve) => {
@@ -121,8 +123,8 @@ export class DaemonProcess {
   /** Resolves when the output holds `text`. What is looked at once a minute needs more than one minute at worst. */
   async says(text: string): Promise<void> {
     const limit = AbortSignal.timeout(100_000);
-    while (!this.#output.includes(text)) {
-      if (limit.aborted) throw new Error(`the daemon did not say '${text}' within 100 s, but:\n${this.#output}`);
+    while (!this.output.includes(text)) {
+      if (limit.aborted) throw new Error(`the daemon did not say '${text}' within 100 s, but:\n${this.output}`);
       await systemClock.sleep(20);
     }
   }

@@ -36,7 +36,8 @@ our $SECRETS = '/etc/pve/priv/storage';
 
 # bytes; a longer answer is not believed
 our $MAX_ANSWER = 64 * 1024 * 1024;
-# s; how long a call that could not be sent is tried again: the daemon may just be restarting
+# s; how long a call that could not be sent is tried again: the daemon may just be restarting. Where systemd holds the socket this is not
+# needed: there a call waits at the socket, up to its own budget.
 our $RESTART_GRACE = 2.5;
 
 # Budget of each method in seconds. The daemon gets it as deadline_ms and answers within it; the socket is read a little
@@ -169,7 +170,7 @@ my $SETTINGS = {
 my $ADVICE = {
     # BEGIN GENERATED ADVICE
     'CONFIG_INVALID' => [['it was mistyped, or /etc/pve/storage.cfg was edited by hand', 'what it names does not exist on TrueNAS'], ['pve-truenas config check', 'pvesm set STORAGE --SETTING VALUE', '/etc/pve/storage.cfg']],
-    'DAEMON_ANSWER' => [['the Perl module and the daemon are of different versions'], ['systemctl restart pve-truenasd', 'install module and daemon of one version again: /usr/share/perl5/PVE/Storage/Custom/TrueNASPlugin.pm, /usr/lib/pve-truenas']],
+    'DAEMON_ANSWER' => [['the Perl module and the daemon are of different versions'], ['systemctl restart pve-truenasd', 'install module and daemon of one version again: /usr/share/perl5/PVE/Storage/Custom/TrueNASPlugin.pm, /usr/libexec/pve-truenas']],
     'DAEMON_BROKEN' => [['the daemon was restarted or killed while it worked', 'the command was not run as root'], ['systemctl status pve-truenasd', 'journalctl -u pve-truenasd']],
     'DAEMON_NOT_RUNNING' => [['it was stopped, or failed to start', 'it is just being restarted'], ['systemctl start pve-truenasd', 'systemctl status pve-truenasd', 'journalctl -u pve-truenasd']],
     'DAEMON_TIMEOUT' => [['the node is overloaded', 'the daemon hangs'], ['systemctl status pve-truenasd', 'journalctl -u pve-truenasd', 'systemctl restart pve-truenasd']],
@@ -858,7 +859,8 @@ sub _rpc {
     my $rule = $METHODS->{$method};
     my $polled = $0 =~ /\bpvestatd\b/;
     my $until = _now() + ($seconds // ($polled ? $rule->{polled} : undef) // $rule->{seconds});
-    my $patience = $polled || $rule->{quick} || _was_absent() ? 0 : _now() + $RESTART_GRACE;
+    my $grace = $polled || $rule->{quick} || _was_absent() ? 0 : $RESTART_GRACE;
+    my $patience; # begins when the daemon is first missed, which may be long after the call began
     my ($caller) = _plain($0) =~ /^(.{1,200})/;
     my %request = (%$params, protocol => $PROTOCOL, caller => $caller // 'perl');
     $request{storage} = { id => _storeid($storeid), config => _section($scfg) };
@@ -871,6 +873,7 @@ sub _rpc {
         _was_absent($failure && $failure->{absent} ? 1 : 0);
         return ($answer) if !$failure;
         return (undef, $failure) if !($failure->{unsent} || $failure->{broken} && $rule->{again});
+        $patience //= _now() + $grace;
         return (undef, $failure) if _now() + 0.1 >= ($patience < $until ? $patience : $until);
         select(undef, undef, undef, 0.1);
     }
