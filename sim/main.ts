@@ -2,7 +2,7 @@ import { Command, CommanderError } from 'commander';
 import { VERSION } from '../src/core/version.ts';
 import { addFaultCommand, UsageError } from './faults/fault-command.ts';
 import { addRunOptions, runOptions } from './server/command-line.ts';
-import { launchSimulator, type Simulator } from './server/launch.ts';
+import { launchSimulator, type Simulator, type SimulatorOptions } from './server/launch.ts';
 
 const EXIT = { ok: 0, failure: 1, usage: 2 } as const;
 
@@ -15,7 +15,14 @@ function readyLine(simulator: Simulator): string {
   });
 }
 
-function greeting(simulator: Simulator): string {
+/** What stands behind the portal. */
+function exported({ blocks, vm }: SimulatorOptions): string {
+  if (blocks === 'lab') return `ZFS and iSCSI of the VM at ${vm ?? ''}`;
+  if (blocks === 'tgt') return 'files, behind a tgtd of their own';
+  return 'none: nothing is exported, the portal only answers';
+}
+
+function greeting(simulator: Simulator, options: SimulatorOptions): string {
   return [
     `pve-truenas-sim ${VERSION} is a TrueNAS ${simulator.release}, up at ${simulator.url}`,
     ...(simulator.plainUrl === null ? [] : [`  without TLS    ${simulator.plainUrl}`]),
@@ -25,7 +32,8 @@ function greeting(simulator: Simulator): string {
     `  fingerprint    ${simulator.fingerprint}`,
     ...(simulator.dataset === null ? [] : [`  dataset        ${simulator.dataset}`]),
     ...(simulator.targetIqn === null ? [] : [`  target         ${simulator.targetIqn}`]),
-    `  portal         ${simulator.portal}`,
+    `  portal         ${[simulator.portal, ...(options.morePortals ?? [])].join(', ')}`,
+    `  blocks         ${exported(options)}`,
     `  control        ${simulator.control}`,
     'Ctrl-C ends it.',
   ].join('\n');
@@ -50,7 +58,7 @@ async function run(raw: unknown): Promise<void> {
   const end = interrupted();
   const log = options.verbose ? (message: string): void => void process.stderr.write(`${message}\n`) : undefined;
   const simulator = await launchSimulator({ ...options.simulator, ...(log === undefined ? {} : { log }) });
-  process.stdout.write(`${options.readyJson ? readyLine(simulator) : greeting(simulator)}\n`);
+  process.stdout.write(`${options.readyJson ? readyLine(simulator) : greeting(simulator, options.simulator)}\n`);
   await end;
   await simulator.stop();
 }

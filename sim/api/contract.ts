@@ -185,10 +185,14 @@ export interface ArrayOptions {
   readonly blocks: 'memory' | 'tgt' | 'lab';
   /** of `lab`: the directory of the running VM (`$LAB_RUN/st`), in which the pool is */
   readonly vm?: string;
+  /** of `lab`: what is served stays when the array stops, since its state is kept and comes back; default false */
+  readonly keep?: boolean;
   /** directory for block files and sockets (made by the caller) */
   readonly directory: string;
-  /** iSCSI portal to listen on with `tgt`, e.g. 127.0.0.1:13260 */
+  /** iSCSI portal to listen on with `tgt` and, in the VM, with `lab`, e.g. 127.0.0.1:13260 */
   readonly portal: { readonly host: string; readonly port: number };
+  /** further addresses of the portal to begin with */
+  readonly morePortals?: readonly string[];
   /** pool to begin with; bytes */
   readonly pool: { readonly name: string; readonly size: number };
   /** dataset, target, portal, initiator group to begin with; absent = an array that holds only a pool */

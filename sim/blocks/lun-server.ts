@@ -3,6 +3,8 @@ export interface ServedLun {
   readonly lun: number;
   /** guid of the zvol */
   readonly key: string;
+  /** `/dev/zvol/tank/vm-100-disk-0` */
+  readonly device: string;
   readonly size: number;
   readonly serial: string;
   readonly naa: string;
@@ -10,6 +12,7 @@ export interface ServedLun {
   readonly productId: string;
   readonly blockSize: number;
   readonly readOnly: boolean;
+  readonly rotational: boolean;
 }
 
 export interface ChapAccount {
@@ -20,6 +23,8 @@ export interface ChapAccount {
 export interface ServedTarget {
   readonly id: number;
   readonly iqn: string;
+  /** where it is to be had; `ip` may be 0.0.0.0 or :: */
+  readonly portals: readonly { readonly ip: string; readonly port: number }[];
   readonly luns: readonly ServedLun[];
   /** 'ALL', or the initiator names that may log in; an empty list admits nobody */
   readonly initiators: 'ALL' | readonly string[];

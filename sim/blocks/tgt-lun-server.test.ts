@@ -41,6 +41,7 @@ class FakeFiles {
 const disk: ServedLun = {
   lun: 1,
   key: '7',
+  device: '/dev/zvol/tank/a',
   size: 1024,
   serial: '0123456789abcde',
   naa: '0x6589cfc0000000',
@@ -48,8 +49,9 @@ const disk: ServedLun = {
   productId: 'iSCSI Disk',
   blockSize: 512,
   readOnly: false,
+  rotational: false,
 };
-const target: ServedTarget = { id: 1, iqn: 'iqn.x:pve', luns: [disk], initiators: 'ALL', incoming: [], outgoing: null };
+const target: ServedTarget = { id: 1, iqn: 'iqn.x:pve', portals: [], luns: [disk], initiators: 'ALL', incoming: [], outgoing: null };
 
 function setUp(): { daemon: FakeDaemon; files: FakeFiles; server: TgtLunServer } {
   const daemon = new FakeDaemon();

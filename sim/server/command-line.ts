@@ -48,7 +48,7 @@ const optionsModel = z.object({
   plainListen: z.object({ host: z.string(), port: z.int() }).optional(),
   blocks: z.enum(['memory', 'tgt', 'lab']),
   vm: z.string().optional(),
-  portal: z.object({ host: z.string(), port: z.int() }),
+  portal: z.array(z.object({ host: z.string(), port: z.int() })).default([{ host: '127.0.0.1', port: 0 }]),
   state: z.string().optional(),
   control: z.string().optional(),
   wireLog: z.string().optional(),
@@ -78,6 +78,10 @@ function firstLine(file: string): string {
   return (readFileSync(file, 'utf8').split('\n', 1)[0] ?? '').trim();
 }
 
+function addPortal(text: string, before: readonly Address[] | undefined): readonly Address[] {
+  return [...(before ?? []), parseAddress(text)];
+}
+
 /** The simulator's options on `command`. */
 export function addRunOptions(command: Command): Command {
   const address = 'HOST:PORT';
@@ -86,11 +90,14 @@ export function addRunOptions(command: Command): Command {
     .option(`--listen <${address}>`, 'HTTPS and WebSocket with a self-signed certificate', parseAddress, { host: '127.0.0.1', port: 0 })
     .option(`--plain-listen <${address}>`, 'also listen without TLS; keys sent there are revoked', parseAddress)
     .addOption(
-      new Option('--blocks <kind>', 'what zvols are: memory only, files behind a real tgtd, or zvols of a real ZFS in a VM of the lab')
+      new Option(
+        '--blocks <kind>',
+        'what zvols are and what exports them: memory and nothing, files and tgtd, or ZFS and the kernel of a VM of the lab',
+      )
         .choices(['memory', 'tgt', 'lab'])
         .default('memory'),
     )
-    .option(`--portal <${address}>`, 'iSCSI portal', parseAddress, { host: '127.0.0.1', port: 0 })
+    .option(`--portal <${address}>`, 'iSCSI portal, with --blocks lab an address inside the VM, there also more than once', addPortal)
     .option('--vm <dir>', 'with --blocks lab: the directory of the running VM, which has lab0.sock and so on')
     .option('--state <dir>', 'keep users, keys, certificate, objects and blocks here; survives a restart')
     .option('--control <path>', 'control socket for faults (default: in the state directory)')
@@ -124,6 +131,9 @@ export function runOptions(raw: unknown, environment: NodeJS.ProcessEnv): RunOpt
   const unknown = (roles ?? []).filter((role) => !isRole(role));
   if (unknown.length > 0) throw new Error(`--roles: unknown roles ${unknown.join(', ')}`);
   if ((given.blocks === 'lab') !== (given.vm !== undefined)) throw new Error('--blocks lab and --vm DIR go together');
+  const [portal, ...more] = given.portal;
+  if (more.length > 0 && given.blocks !== 'lab') throw new Error('--portal more than once needs --blocks lab');
+  if (more.some((one) => one.port !== portal?.port)) throw new Error('--portal: TrueNAS has one port for all its portals');
   const apiKey = given.apiKeyFile === undefined ? environment['TRUENAS_SIM_API_KEY'] : firstLine(given.apiKeyFile);
   const password = given.passwordFile === undefined ? environment['TRUENAS_SIM_PASSWORD'] : firstLine(given.passwordFile);
   return {
@@ -134,7 +144,7 @@ export function runOptions(raw: unknown, environment: NodeJS.ProcessEnv): RunOpt
       listen: given.listen,
       blocks: given.blocks,
       ...(given.vm === undefined ? {} : { vm: given.vm }),
-      portal: given.portal,
+      ...(portal === undefined ? {} : { portal, morePortals: more.map((one) => one.host) }),
       pool: { name: given.pool, size: given.poolSize },
       seed: given.empty ? null : { dataset, target: given.seedTarget },
       username: given.username,

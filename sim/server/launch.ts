@@ -47,6 +47,8 @@ export interface SimulatorOptions {
   readonly vm?: string;
   /** iSCSI portal; port 0 = a free one. Default 127.0.0.1:0 */
   readonly portal?: Address;
+  /** with `lab` blocks: further addresses in the VM that the first portal listens on; default none */
+  readonly morePortals?: readonly string[];
   /** kept between runs; default: a temporary directory that `stop` removes */
   readonly state?: string;
   /** path of the control socket; default `<directory>/control.sock` */
@@ -117,6 +119,7 @@ export interface Simulator {
 }
 
 const TIB = 1024 ** 4;
+const DEFAULT_ISCSI_PORT = 3260;
 const BASENAME = 'iqn.2005-10.org.freenas.ctl';
 
 /** A free port of the system's choice: the portal's number must be known before the target daemon starts. */
@@ -197,7 +200,9 @@ async function launch(options: SimulatorOptions, undo: (() => Promise<void> | vo
 
   const portalHost = options.portal?.host ?? '127.0.0.1';
   const wantedPort = options.portal?.port ?? 0;
-  const portal = { host: portalHost, port: wantedPort === 0 ? await freePort(portalHost) : wantedPort };
+  // in the VM of the lab nobody else listens; a free port of this machine says nothing of it
+  const anyPort = options.blocks === 'lab' ? DEFAULT_ISCSI_PORT : 0;
+  const portal = { host: portalHost, port: wantedPort || anyPort || (await freePort(portalHost)) };
   const pool = options.pool ?? { name: 'tank', size: 10 * TIB };
   const seed = options.seed === undefined ? { dataset: `${pool.name}/proxmox`, target: 'proxmox' } : options.seed;
   const blockDirectory = join(directory, 'blocks');
@@ -207,8 +212,9 @@ async function launch(options: SimulatorOptions, undo: (() => Promise<void> | vo
     {
       blocks: options.blocks ?? 'memory',
       directory: blockDirectory,
-      ...(options.vm === undefined ? {} : { vm: options.vm }),
+      ...(options.vm === undefined ? {} : { vm: options.vm, keep: options.state !== undefined }),
       portal,
+      morePortals: options.morePortals ?? [],
       pool,
       ...(seed === null ? {} : { seed }),
       ...(options.zvolDeviceLag === undefined ? {} : { zvolDeviceLag: options.zvolDeviceLag }),

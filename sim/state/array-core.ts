@@ -41,7 +41,8 @@ export class ArrayCore {
   readonly nvmeSessions = new NvmeSessions();
   readonly serviceStates: ServicesState;
   readonly luns: LunServer;
-  readonly addresses: readonly string[];
+  /** addresses of the machine, known when it has started */
+  addresses: readonly string[];
   readonly fixedPort: number | null;
   /** Fault: how many looks at a new zvol's device node find nothing. */
   zvolDeviceLag: number;

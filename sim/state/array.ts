@@ -26,6 +26,7 @@ import { type Identity, identitySchema, newIdentity, systemMethods } from '../ap
 import type { BlockStore } from '../blocks/block-store.ts';
 import { FileBlocks } from '../blocks/file-blocks.ts';
 import { LabAgent } from '../blocks/lab/lab-agent.ts';
+import { LioLunServer } from '../blocks/lab/lio-lun-server.ts';
 import { LabEngine } from '../blocks/lab/zfs/lab-engine.ts';
 import { PoolShell } from '../blocks/lab/zfs/pool-shell.ts';
 import type { LunServer } from '../blocks/lun-server.ts';
@@ -46,8 +47,9 @@ import { seed } from './seed.ts';
 
 /** The models of one TrueNAS: datasets, snapshots, iSCSI, services. `services.release` decides how it behaves. */
 export function createArray(services: SimServices, options: ArrayOptions): SimArray {
-  const { blocks, luns, memory, prepare } = storage(services, options);
-  const lab = options.blocks === 'lab';
+  const agent = options.blocks === 'lab' ? new LabAgent(vmOf(options)) : null;
+  const lab = agent !== null;
+  const { blocks, luns, lio, memory, prepare } = storage(services, options, agent);
   const pool = new PoolState(() => services.changed('pool'));
   const zfs = new ZfsState({
     pool: options.pool.name,
@@ -58,7 +60,7 @@ export function createArray(services: SimServices, options: ArrayOptions): SimAr
     changed: () => (lab ? undefined : services.changed('zfs')),
     suspended: () => pool.suspended,
   });
-  const real = lab ? new LabEngine(zfs, new PoolShell(new LabAgent(vmOf(options)), options.pool.name), () => services.now()) : null;
+  const real = lab ? new LabEngine(zfs, new PoolShell(agent, options.pool.name), () => services.now()) : null;
   const engine = real ?? new MemoryEngine(zfs);
   const iscsi = new IscsiState(() => services.changed('iscsi'));
   const nvmet = new NvmetState(() => services.changed('nvmet'));
@@ -72,7 +74,7 @@ export function createArray(services: SimServices, options: ArrayOptions): SimAr
     nvmet,
     serviceStates,
     luns,
-    addresses: [...new Set([options.portal.host, '127.0.0.1'])],
+    addresses: [...new Set([options.portal.host, ...(options.morePortals ?? []), '127.0.0.1'])],
     fixedPort: options.blocks === 'tgt' ? options.portal.port : null,
     zvolDeviceLag: options.zvolDeviceLag ?? 0,
   });
@@ -134,6 +136,7 @@ export function createArray(services: SimServices, options: ArrayOptions): SimAr
       await blocks.prune(new Set([...volumes.map((one) => one.guid), ...zfs.dump().snapshots.map((one) => one.guid)]));
       for (const volume of volumes) await blocks.ensure(volume.guid, bytesOf(volume, 'volsize'));
       await luns.start();
+      core.addresses = [...new Set([...core.addresses, ...(lio?.addresses() ?? [])])];
       await core.applyExports();
       core.applyNvmet();
     },
@@ -196,16 +199,21 @@ function upToDate(method: SimMethod, engine: LabEngine): SimMethod {
 interface Storage {
   readonly blocks: BlockStore;
   readonly luns: LunServer;
+  readonly lio: LioLunServer | null;
   readonly memory: MemoryLunServer | null;
   readonly prepare: () => Promise<void>;
 }
 
-function storage(services: SimServices, options: ArrayOptions): Storage {
+function storage(services: SimServices, options: ArrayOptions, agent: LabAgent | null): Storage {
+  if (agent !== null) {
+    const lio = new LioLunServer(agent, options.keep ?? false);
+    return { blocks: new MemoryBlocks(), luns: lio, lio, memory: null, prepare: () => Promise.resolve() };
+  }
   if (options.blocks !== 'tgt') {
     const memory = new MemoryLunServer(options.portal);
-    return { blocks: new MemoryBlocks(), luns: memory, memory, prepare: () => Promise.resolve() };
+    return { blocks: new MemoryBlocks(), luns: memory, lio: null, memory, prepare: () => Promise.resolve() };
   }
   const files = new FileBlocks(path.join(options.directory, 'blocks'));
   const daemon = new TgtDaemon(options.directory, options.portal, (message) => services.log(message));
-  return { blocks: files, luns: new TgtLunServer(daemon, files), memory: null, prepare: () => files.prepare() };
+  return { blocks: files, luns: new TgtLunServer(daemon, files), lio: null, memory: null, prepare: () => files.prepare() };
 }

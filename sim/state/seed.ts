@@ -23,7 +23,12 @@ export function seed(core: ArrayCore, options: ArrayOptions): void {
       origin: null,
     });
   }
-  const portal = core.iscsi.portals.insert({ id: 1, tag: 1, comment: 'pve-truenas', listen: [options.portal.host] });
+  const portal = core.iscsi.portals.insert({
+    id: 1,
+    tag: 1,
+    comment: 'pve-truenas',
+    listen: [options.portal.host, ...(options.morePortals ?? [])],
+  });
   const initiator = core.iscsi.initiators.insert({ id: 1, initiators: [], comment: 'pve-truenas' });
   core.iscsi.targets.insert({
     id: 1,

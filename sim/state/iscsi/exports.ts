@@ -29,6 +29,7 @@ export function servedTargets(iscsi: IscsiState, zfs: ZfsState): ServedTarget[] 
       luns.set(mapping.lunid, {
         lun: mapping.lunid,
         key: zvol.guid,
+        device: `/dev/${pathOfZvol(zvol.name)}`,
         size: bytesOf(zvol, 'volsize'),
         serial: extent.serial,
         naa: extent.naa,
@@ -36,12 +37,24 @@ export function servedTargets(iscsi: IscsiState, zfs: ZfsState): ServedTarget[] 
         productId: extent.product_id ?? 'iSCSI Disk',
         blockSize: extent.blocksize,
         readOnly: extent.ro,
+        rotational: extent.rpm !== 'SSD' && extent.rpm !== 'UNKNOWN',
       });
     }
     if (luns.size === 0 || target.groups.length === 0) continue;
-    served.push({ id: target.id, iqn: iscsi.iqn(target), luns: [...luns.values()], ...admission(iscsi, target) });
+    served.push({
+      id: target.id,
+      iqn: iscsi.iqn(target),
+      portals: portalsOf(iscsi, target),
+      luns: [...luns.values()],
+      ...admission(iscsi, target),
+    });
   }
   return served;
+}
+
+function portalsOf(iscsi: IscsiState, target: TargetRecord): ServedTarget['portals'] {
+  const listening = target.groups.flatMap((group) => iscsi.portals.get(group.portal)?.listen ?? []);
+  return [...new Set(listening)].map((ip) => ({ ip, port: iscsi.global.listen_port }));
 }
 
 function admission(iscsi: IscsiState, target: TargetRecord): Pick<ServedTarget, 'initiators' | 'incoming' | 'outgoing'> {
