@@ -12,6 +12,8 @@ export interface CliIo {
   ask?(question: string): Promise<string>;
   /** The same without showing what is typed. */
   askSecret?(question: string): Promise<string>;
+  /** Standard input to its end. */
+  input?(): Promise<string>;
   /** Shows what is being done, or (null) takes that away again; absent where standard error is no terminal. */
   progress?(text: string | null): void;
   /** Calls `stop` at the first Ctrl-C instead of ending at once; returns the way to leave it. */

@@ -1,4 +1,4 @@
-import { createInterface } from 'node:readline/promises';
+import { createInterface, type Interface } from 'node:readline/promises';
 import { Writable } from 'node:stream';
 import { systemClock } from '../core/system-clock.ts';
 import { run } from './program.ts';
@@ -8,6 +8,10 @@ process.stdout.on('error', (error: NodeJS.ErrnoException) => {
   if (error.code !== 'EPIPE') throw error;
 });
 
+const INTERRUPTS = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const;
+/** bytes of standard input that are read */
+const MAX_INPUT = 64 * 1024;
+
 process.exitCode = await run(process.argv.slice(2), {
   out: (text) => void process.stdout.write(text),
   err: (text) => void process.stderr.write(text),
@@ -15,23 +19,43 @@ process.exitCode = await run(process.argv.slice(2), {
   env: process.env,
   clock: systemClock,
   ...(process.stdin.isTTY && process.stdout.isTTY ? { ask, askSecret } : {}),
+  input,
   ...(process.stderr.isTTY ? { progress } : {}),
   onInterrupt: (stop) => {
-    // Only the first: the second Ctrl-C ends the program as usual
-    process.once('SIGINT', stop);
-    process.once('SIGTERM', stop);
+    // Only the first of each: the second Ctrl-C ends the program as usual. A terminal that was closed is an interruption, too.
+    for (const signal of INTERRUPTS) process.once(signal, stop);
     return () => {
-      process.off('SIGINT', stop);
-      process.off('SIGTERM', stop);
+      for (const signal of INTERRUPTS) process.off(signal, stop);
     };
   },
 });
 
+/** Standard input to its end. */
+async function input(): Promise<string> {
+  const chunks: Buffer[] = [];
+  let size = 0;
+  for await (const chunk of process.stdin as AsyncIterable<Buffer>) {
+    size += chunk.length;
+    if (size > MAX_INPUT) break;
+    chunks.push(chunk);
+  }
+  return Buffer.concat(chunks).toString('utf8');
+}
+
+/** At a question the terminal sends no signal for Ctrl-C: who waits for one hears of it all the same. */
+function endedBy(lines: Interface): Promise<string> {
+  const closed = new Promise<string>((resolve) => lines.once('close', () => resolve('')));
+  lines.once('SIGINT', () => {
+    if (process.listenerCount('SIGINT') > 0) process.emit('SIGINT');
+    lines.close();
+  });
+  return closed;
+}
+
 /** Ctrl-D and Ctrl-C are the answer "". */
 async function ask(question: string): Promise<string> {
   const lines = createInterface({ input: process.stdin, output: process.stdout });
-  const closed = new Promise<string>((resolve) => lines.once('close', () => resolve('')));
-  lines.once('SIGINT', () => lines.close());
+  const closed = endedBy(lines);
   try {
     return await Promise.race([lines.question(question), closed]);
   } finally {
@@ -44,8 +68,7 @@ async function askSecret(question: string): Promise<string> {
   process.stdout.write(question);
   const mute = new Writable({ write: (_chunk, _encoding, done) => done() });
   const lines = createInterface({ input: process.stdin, output: mute, terminal: true });
-  const closed = new Promise<string>((resolve) => lines.once('close', () => resolve('')));
-  lines.once('SIGINT', () => lines.close());
+  const closed = endedBy(lines);
   try {
     return await Promise.race([lines.question(''), closed]);
   } finally {
@@ -56,5 +79,7 @@ async function askSecret(question: string): Promise<string> {
 
 /** One line that is written over; erased before anything else is shown. */
 function progress(text: string | null): void {
-  process.stderr.write(text === null ? '\r\x1b[K' : `\r\x1b[K${text.replace(/[^\x20-\x7e]/g, '?').slice(0, 79)}`);
+  process.stderr.write(
+    text === null ? '\r\x1b[K' : `\r\x1b[K${text.replace(/[^\x20-\x7e]/g, '?').slice(0, (process.stderr.columns || 80) - 1)}`,
+  );
 }

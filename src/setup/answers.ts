@@ -1,6 +1,6 @@
 import { parseDocument } from 'yaml';
 import { z } from 'zod';
-import { datasetRule, targetRule } from '../config/volume-rules.ts';
+import { datasetRule, nqnRule, targetRule } from '../config/volume-rules.ts';
 import { fingerprintRule, hostRule, usernameRule } from '../config/text-rules.ts';
 import type { TextRule } from '../config/setting.ts';
 import { StorageError } from '../core/errors.ts';
@@ -14,6 +14,7 @@ function ruled<T>(rule: TextRule<T>): z.ZodType<string> {
 }
 
 const iqn = z.string().regex(/^(?:iqn\.\d{4}-\d{2}\.[^\s,]{1,200}|eui\.[0-9A-Fa-f]{16})$/, 'is no iSCSI name (iqn. or eui.)');
+const nodeName = z.string().min(1).max(64);
 const ip = z.union([z.ipv4(), z.ipv6()]);
 
 /** Everything that setup asks for, except the administrator's secret: that is never in a file of answers. */
@@ -27,9 +28,12 @@ const answersModel = z.strictObject({
   fingerprint: ruled(fingerprintRule).optional().describe('SHA-256 fingerprint of its certificate; asked for when it is not trusted'),
   admin: ruled(usernameRule).default('truenas_admin').describe('administrator who makes what is missing'),
   dataset: ruled(datasetRule).describe('dataset for the volumes, POOL/NAME; made when it is missing'),
+  transport: z.enum(['iscsi', 'nvme-tcp']).default('iscsi').describe('iscsi; with nvme-tcp TrueNAS is made ready and no storage is added'),
   target: ruled(targetRule).default('proxmox').describe('iSCSI target, its short name'),
-  portals: z.array(ip).min(1).max(64).describe('addresses of TrueNAS that serve iSCSI'),
-  initiators: z.record(z.string().min(1).max(64), iqn).default({}).describe('IQN of each node; this node is read by itself'),
+  portals: z.array(ip).min(1).max(64).describe('addresses of TrueNAS that serve iSCSI or NVMe/TCP'),
+  multipath: z.boolean().default(false).describe('use the paths to all portals at once, by multipath-tools'),
+  initiators: z.record(nodeName, iqn).default({}).describe('IQN of each node; that of this node is read by itself'),
+  hosts: z.record(nodeName, ruled(nqnRule)).default({}).describe('NQN of each node, for NVMe/TCP; that of this node is read by itself'),
   user: ruled(usernameRule).default('pve-truenas').describe('TrueNAS user that owns the API key'),
   initiator: z.enum(['kernel', 'qemu']).default('kernel').describe('whose iSCSI initiator the VMs use'),
   probe: z.boolean().default(true).describe('write to a disk of 1 GiB at the end, and free it'),
@@ -92,12 +96,31 @@ function distance(from: string, to: string): number {
 export function completeAnswers(given: Readonly<Record<string, unknown>>): Answers {
   const parsed = answersModel.safeParse(given);
   if (parsed.success) return parsed.data;
-  const faults = parsed.error.issues.map((issue) => {
+  throw unusable(faultsOf(parsed.error, given).join('; '));
+}
+
+const connectionModel = answersModel.pick({ host: true, port: true, fingerprint: true, admin: true });
+
+/** Where TrueNAS is and who logs in, before the other answers are known. Errors: SETUP_ANSWERS. */
+export function connectionAnswers(given: Readonly<Record<string, unknown>>): z.output<typeof connectionModel> {
+  const { host, port, fingerprint, admin } = given;
+  const parsed = connectionModel.safeParse({ host, port, fingerprint, admin });
+  if (parsed.success) return parsed.data;
+  throw unusable(faultsOf(parsed.error, given).join('; '));
+}
+
+/** Checks those answers that are given already, and misses none. Errors: SETUP_ANSWERS. */
+export function assertUsable(given: Readonly<Record<string, unknown>>): void {
+  const parsed = answersModel.partial().safeParse(given);
+  if (!parsed.success) throw unusable(faultsOf(parsed.error, given).join('; '));
+}
+
+function faultsOf(error: z.ZodError, given: Readonly<Record<string, unknown>>): readonly string[] {
+  return error.issues.map((issue) => {
     const name = issue.path.map(String).join('.');
     const missing = issue.code === 'invalid_type' && given[String(issue.path[0])] === undefined;
     return missing ? `'${name}' is missing` : `'${printable(name)}': ${printable(issue.message)}`;
   });
-  throw unusable(faults.join('; '));
 }
 
 export function unusable(message: string, hints?: readonly string[]): StorageError {

@@ -1,11 +1,7 @@
-import { z } from 'zod';
 import { asStorageError, StorageError } from '../core/errors.ts';
-import type { RequestFor } from '../truenas/wire/request.ts';
-import type { Answers } from './answers.ts';
-import { type ArrayAdmin, type Look } from './look.ts';
-import { markOf, type Owner } from './marks.ts';
-import { type Change, deletion, type Ids, type Plan } from './plan.ts';
-import { make } from './requests.ts';
+import type { ArrayAdmin } from './look.ts';
+import type { Change, Ids } from './parts/part.ts';
+import type { Plan } from './plan.ts';
 
 /** What a run did, newest last, so that it can be taken back. */
 export interface Done {
@@ -13,7 +9,8 @@ export interface Done {
   undo(): Promise<void>;
 }
 
-export type Tell = (state: 'there' | 'made' | 'undone' | 'failed', what: string) => void;
+/** `doing` is only shown while it lasts; `note`: what a user should know. */
+export type Tell = (state: 'doing' | 'there' | 'made' | 'undone' | 'failed' | 'note', what: string) => void;
 
 /**
  * Makes what the plan says is missing. Between any two calls `stop` is looked at. A call whose outcome is unknown is not repeated:
@@ -24,20 +21,23 @@ export async function applyPlan(array: ArrayAdmin, plan: Plan, done: Done[], tel
   for (const part of plan.parts) {
     for (const change of part.changes) {
       assertGoingOn(stop);
+      tell('doing', change.what);
       const answer = await array.call(change.request(ids));
-      Object.assign(ids, change.learn?.(answer) ?? {});
-      done.push(doneBy(array, change, ids));
+      done.push(doneBy(array, change, ids, answer));
+      Object.assign(ids, (await change.learn?.(answer, array)) ?? {});
     }
     tell(part.changes.length === 0 ? 'there' : 'made', part.what);
   }
   return ids;
 }
 
-function doneBy(array: ArrayAdmin, change: Change, ids: Ids): Done {
+/** What was learnt belongs to the object that was made, also when the rest of it could not be asked. */
+function doneBy(array: ArrayAdmin, change: Change, ids: Ids, answer: unknown): Done {
   return {
     what: change.what,
     undo: async () => {
-      await array.call(change.undo(ids));
+      const own = (await change.learn?.(answer, array)) ?? {};
+      await array.call(change.undo({ ...ids, ...own }));
     },
   };
 }
@@ -51,6 +51,7 @@ export async function takeBack(done: Done[], tell: Tell): Promise<readonly strin
   const left: string[] = [];
   for (let step = done.pop(); step !== undefined; step = done.pop()) {
     try {
+      tell('doing', `taking back: ${step.what}`);
       await step.undo();
       tell('undone', step.what);
     } catch (error) {
@@ -59,36 +60,4 @@ export async function takeBack(done: Done[], tell: Tell): Promise<readonly strin
     }
   }
   return left;
-}
-
-const keyRow = z.looseObject({ id: z.number().int(), key: z.string().min(1) });
-
-/** What to do about the API key. `held`: the key that the node has for this storage. */
-export function keyPlan(
-  answers: Answers,
-  owner: Owner,
-  look: Look,
-  held: string | null,
-): { readonly there: boolean; readonly request: RequestFor<unknown> } {
-  const name = markOf(owner);
-  const ours = look.keys.find((key) => key.name === name && key.username === answers.user);
-  const there = ours !== undefined && !ours.revoked && held !== null && held.startsWith(`${ours.id}-`);
-  // A key of ours that this node does not have was lost by a run that was killed: nobody else can have it.
-  const request =
-    ours === undefined
-      ? make('api_key.create', [{ name, username: answers.user }], 'make the API key', z.unknown())
-      : make('api_key.update', [ours.id, { reset: true }], 'make the API key anew', z.unknown());
-  return { there, request };
-}
-
-/** Makes the key and gives its text. */
-export async function makeKey(array: ArrayAdmin, request: RequestFor<unknown>, done: Done[]): Promise<string> {
-  const { id, key } = keyRow.parse(await array.call(request));
-  done.push({
-    what: 'make the API key',
-    undo: async () => {
-      await array.call(deletion('api_key.delete', [id], 'delete the API key'));
-    },
-  });
-  return key;
 }

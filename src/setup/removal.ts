@@ -1,13 +1,25 @@
+import { MIB } from '../core/sizes.ts';
+import type { RequestFor } from '../truenas/wire/request.ts';
 import type { Answers } from './answers.ts';
 import type { Look } from './look.ts';
-import { accountMark, datasetMark, markOf, type Owner, PORTAL_MARK, SETUP_PROPERTY } from './marks.ts';
-import type { RequestFor } from '../truenas/wire/request.ts';
-import { deletion } from './plan.ts';
+import { accountMark, datasetMark, madeBy, markOf, type Owner, PORTAL_MARK, subsystemName } from './marks.ts';
+import { deletion } from './parts/part.ts';
 
 export interface Removal {
   readonly what: string;
   readonly request: RequestFor<unknown>;
 }
+
+interface Sorting {
+  readonly answers: Answers;
+  readonly owner: Owner;
+  readonly look: Look;
+  readonly stays: string[];
+  readonly take: (what: string, method: string, ...params: readonly unknown[]) => void;
+}
+
+/** A dataset that holds more than this (bytes) holds files of somebody; an empty one has some ten KiB. */
+const EMPTY_BYTES = MIB;
 
 /**
  * What setup made for this storage and nobody uses, in the order in which it can go, and what stays for which reason. Decided from one
@@ -20,19 +32,31 @@ export function removalFor(
 ): { readonly removals: readonly Removal[]; readonly stays: readonly string[] } {
   const removals: Removal[] = [];
   const stays: string[] = [];
-  const mark = markOf(owner);
   const take = (what: string, method: string, ...params: readonly unknown[]): void =>
     void removals.push({ what, request: deletion(method, params, `delete ${what}`) });
+  const sorting = { answers, owner, look, stays, take };
+  account(sorting);
+  iscsi(sorting);
+  nvme(sorting);
+  datasets(sorting);
+  stays.push(`${answers.transport === 'iscsi' ? 'iSCSI' : 'NVMe-oF'} service: it is not known who else wants it`);
+  return { removals, stays };
+}
 
+function account({ answers: { user }, owner, look, take, stays }: Sorting): void {
+  const mark = markOf(owner);
   for (const key of look.keys.filter((one) => one.name === mark)) take(`API key ${key.name}`, 'api_key.delete', key.id);
-  const account = accountMark(answers.user, owner.cluster);
-  const user = look.users.find((one) => one.full_name === account);
-  const others = look.keys.filter((one) => one.username === answers.user && one.name !== mark);
-  if (others.length > 0) stays.push(`user ${answers.user}: ${others.length} other API key(s) of it are there`);
-  else {
-    for (const one of look.privileges.filter(({ name }) => name === account)) take(`privilege ${one.name}`, 'privilege.delete', one.id);
-    if (user !== undefined) take(`user ${answers.user}`, 'user.delete', user.id, { delete_group: true });
-  }
+  const name = accountMark(user, owner.cluster);
+  const ours = look.users.find((one) => one.username === user && one.full_name === name);
+  const others = look.keys.filter((one) => one.username === user && one.name !== mark);
+  if (others.length > 0) return void stays.push(`user ${user}: ${others.length} other API key(s) of it are there`);
+  for (const one of look.privileges.filter((privilege) => privilege.name === name))
+    take(`privilege ${one.name}`, 'privilege.delete', one.id);
+  if (ours !== undefined) take(`user ${user}`, 'user.delete', ours.id, { delete_group: true });
+}
+
+function iscsi({ owner, look, take, stays }: Sorting): void {
+  const mark = markOf(owner);
   const targets = look.targets.filter((one) => one.alias === mark);
   const used = targets.filter((one) => look.mappings.some(({ target }) => target === one.id));
   for (const one of used) stays.push(`target ${one.name}: volumes are exported by it`);
@@ -48,29 +72,38 @@ export function removalFor(
     if (left.some(({ portal }) => portal === one.id)) stays.push(`${name}: a target uses it`);
     else take(name, 'iscsi.portal.delete', one.id);
   }
-  datasets(answers, owner, look, take, stays);
-  stays.push('iSCSI service: it is not known who else wants it');
-  return { removals, stays };
 }
 
-function datasets(
-  { dataset }: Answers,
-  owner: Owner,
-  look: Look,
-  take: (what: string, method: string, ...params: unknown[]) => void,
-  stays: string[],
-): void {
+/** Links go with the subsystem; they are deleted one by one, so that no `force` is needed. */
+function nvme({ owner, look, take, stays }: Sorting): void {
+  if (look.nvme === null) return;
+  const { subsystems, namespaces, portLinks, hostLinks } = look.nvme;
+  const ours = subsystems.find(({ name }) => name === subsystemName(owner));
+  stays.push('NVMe hosts and ports: they bear no mark that tells who made them');
+  if (ours === undefined) return;
+  if (namespaces.some(({ subsys }) => subsys.id === ours.id)) {
+    return void stays.push(`NVMe subsystem ${ours.name}: volumes are exported by it`);
+  }
+  for (const { id } of portLinks.filter(({ subsys }) => subsys.id === ours.id)) {
+    take(`port of ${ours.name}`, 'nvmet.port_subsys.delete', id);
+  }
+  for (const { id } of hostLinks.filter(({ subsys }) => subsys.id === ours.id)) {
+    take(`host of ${ours.name}`, 'nvmet.host_subsys.delete', id);
+  }
+  take(`NVMe subsystem ${ours.name}`, 'nvmet.subsys.delete', ours.id, { force: false });
+}
+
+function datasets({ answers: { dataset }, owner, look, take, stays }: Sorting): void {
   const words = dataset.split('/');
   for (let length = words.length; length > 1; length -= 1) {
     const id = words.slice(0, length).join('/');
     const row = look.datasets.find((one) => one.id === id);
     if (row === undefined) continue;
-    const property = row.user_properties?.[SETUP_PROPERTY];
-    const found = typeof property === 'string' ? property : (property?.rawvalue ?? property?.value);
-    if (found !== datasetMark(owner, id)) return void stays.push(`dataset ${id}: setup did not make it`);
+    if (madeBy(row) !== datasetMark(owner, id)) return void stays.push(`dataset ${id}: setup did not make it for this storage`);
     if (length === words.length && look.datasets.some((one) => one.id.startsWith(`${id}/`))) {
       return void stays.push(`dataset ${id}: there is something in it`);
     }
+    if (Number(row.usedbydataset?.rawvalue ?? 0) > EMPTY_BYTES) return void stays.push(`dataset ${id}: there are files in it`);
     take(`dataset ${id}`, 'pool.dataset.delete', id, { recursive: false });
   }
 }

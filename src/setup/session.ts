@@ -41,6 +41,9 @@ export async function openArray(
   const session = await AdminSession.open({ endpoint: endpointOf(answers, fingerprint), credential, clock }, signal);
   return {
     version: session.version,
+    get release() {
+      return session.release;
+    },
     // A call that was sent is waited for also after an interruption: only so is known what is to be taken back.
     call: <T>(request: RequestFor<T>) => session.call(request, new AbortController().signal),
     close: () => session.close(new StorageError('SHUTTING_DOWN', 'setup has ended')),

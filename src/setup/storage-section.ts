@@ -18,6 +18,7 @@ export function sectionFor(
     target_iqn: target,
     discovery_portal: first,
     ...(more.length === 0 ? {} : { portals: more.join(',') }),
+    ...(answers.multipath ? { use_multipath: '1' } : {}),
     'truenas-initiator': answers.initiator,
   };
 }

@@ -2,12 +2,16 @@ import { afterEach, describe, expect, it } from 'vitest';
 import { SIM_RELEASES } from '../../sim/api/contract.ts';
 import { expandRoles } from '../../sim/auth/roles.ts';
 import { TestingClient } from '../../sim/server/testing-client.ts';
+import type { Answers } from '../../src/setup/answers.ts';
 import type { Done } from '../../src/setup/apply.ts';
 import { takeBack } from '../../src/setup/apply.ts';
 import { lookAt } from '../../src/setup/look.ts';
-import { planFor, ROLES } from '../../src/setup/plan.ts';
+import { ROLES } from '../../src/setup/parts/account.ts';
+import { SETUP_PROPERTY } from '../../src/setup/marks.ts';
+import { planFor } from '../../src/setup/plan.ts';
 import { removalFor } from '../../src/setup/removal.ts';
 import { missingRoles } from '../../src/volumes/needed-roles.ts';
+import { rowsOf } from './testing/array-state.ts';
 import { OWNER, SetupStage } from './testing/setup-stage.ts';
 
 let stages: SetupStage[] = [];
@@ -16,63 +20,63 @@ afterEach(async () => {
   stages = [];
 });
 
-async function begin(release: (typeof SIM_RELEASES)[number]): Promise<SetupStage> {
-  const stage = await SetupStage.begin(release);
+async function begin(release: (typeof SIM_RELEASES)[number], transport: Answers['transport'] = 'iscsi'): Promise<SetupStage> {
+  const stage = await SetupStage.begin(release, transport);
   stages.push(stage);
   return stage;
 }
 
-const CHANGES = [
-  'pool.dataset.create',
-  'service.update',
-  'iscsi.portal.create',
-  'iscsi.initiator.create',
-  'iscsi.target.create',
-  'user.create',
-  'privilege.create',
-  'api_key.create',
-];
+const CHANGE = /\.(?:create|update|delete|start|control)$/;
 
-describe.each(SIM_RELEASES)('setup on %s', (release) => {
-  const starts = release === '25.04' ? 'service.start' : 'service.control';
+/** Every change that a clean run makes: method, and which call of it. */
+async function changesOf(stage: SetupStage): Promise<readonly { readonly method: string; readonly nth: number }[]> {
+  stage.sim.resetCalls();
+  await stage.run();
+  const counts = Object.entries(stage.sim.calls()).filter(([method]) => CHANGE.test(method));
+  return counts.flatMap(([method, count]) => Array.from({ length: count }, (_, index) => ({ method, nth: index + 1 })));
+}
 
+describe.each([
+  { release: '25.04', transport: 'iscsi', changes: 10 },
+  { release: '25.10', transport: 'iscsi', changes: 10 },
+  { release: '26.0', transport: 'iscsi', changes: 10 },
+  { release: '25.10', transport: 'nvme-tcp', changes: 14 },
+  { release: '26.0', transport: 'nvme-tcp', changes: 14 },
+] as const)('setup on $release by $transport', ({ release, transport, changes }) => {
   it('makes what is missing, and a second run finds all of it', async () => {
-    const stage = await begin(release);
+    const stage = await begin(release, transport);
     const done = await stage.run();
-    expect(done.length).toBeGreaterThan(8);
+    expect(done).toHaveLength(changes);
     const state = await stage.state();
     expect(await stage.run()).toEqual([]);
     expect(await stage.state()).toEqual(state);
   });
 
-  it('gives the user no role beyond what the plugin needs, and all that it needs but the rollback of 25.04', () => {
-    const missing = missingRoles([...expandRoles(ROLES)], release).map(({ anyOf }) => anyOf[0]);
-    expect(missing).toEqual(release === '25.04' ? ['FULL_ADMIN'] : []);
-    for (const role of ROLES) {
-      const without = missingRoles([...expandRoles(ROLES.filter((one) => one !== role))], release);
-      expect(without.length, role).toBeGreaterThan(missing.length);
-    }
-  });
-
-  it.each(['cut-before', 'cut-after', 'drop-answer'] as const)('ends in the same state after %s at each of its changes', async (fault) => {
-    const clean = await begin(release);
-    await clean.run();
-    const wanted = await clean.state();
-    for (const method of [...CHANGES, starts]) {
-      const stage = await begin(release);
-      stage.sim.faults.add({ fault, method, nth: 1 });
-      await expect(stage.run({ hurried: true }), method).rejects.toThrow();
-      stage.sim.faults.clear();
-      await stage.run();
-      expect(await stage.state(), method).toEqual(wanted);
-      expect(stage.held, method).not.toBeNull();
-    }
-  });
+  it.each(['cut-before', 'cut-after', 'drop-answer'] as const)(
+    'ends in the same state after %s at each of its changes',
+    async (fault) => {
+      const clean = await begin(release, transport);
+      const all = await changesOf(clean);
+      expect(all).toHaveLength(changes);
+      const wanted = await clean.state();
+      for (const { method, nth } of all) {
+        const stage = await begin(release, transport);
+        stage.sim.faults.add({ fault, method, nth });
+        await expect(stage.run({ hurried: true }), method).rejects.toThrow();
+        stage.sim.faults.clear();
+        await stage.run();
+        expect(await stage.state(), `${method} ${nth}`).toEqual(wanted);
+        expect(stage.held, method).not.toBeNull();
+        await stage.end();
+      }
+    },
+    300_000,
+  );
 
   it('takes back in reverse order what an interrupted run made, after each of its changes', async () => {
-    const whole = await begin(release);
+    const whole = await begin(release, transport);
     const count = (await whole.run()).length;
-    const stage = await begin(release);
+    const stage = await begin(release, transport);
     const before = await stage.state();
     for (let after = 1; after < count; after += 1) {
       const stop = new AbortController();
@@ -88,19 +92,34 @@ describe.each(SIM_RELEASES)('setup on %s', (release) => {
       expect(await takeBack(done, () => undefined)).toEqual([]);
       expect(await stage.state(), `after ${after}`).toEqual(before);
     }
-  });
+  }, 300_000);
 
   it('removes all that it made, and nothing else', async () => {
-    const stage = await begin(release);
+    const stage = await begin(release, transport);
     const before = await stage.state();
     await stage.run();
     const array = await stage.open();
     const { removals, stays } = removalFor(stage.answers, OWNER, await lookAt(array, stage.answers));
     for (const { request } of removals) await array.call(request);
     array.close();
-    expect(stays).toEqual(['iSCSI service: it is not known who else wants it']);
-    const service = ((await stage.state()) as { service: unknown }).service;
-    expect(await stage.state()).toEqual({ ...(before as object), service });
+    const kept = transport === 'iscsi' ? [/^iSCSI service/] : [/^NVMe hosts and ports/, /^NVMe-oF service/];
+    expect(stays).toEqual(kept.map((text) => expect.stringMatching(text) as string));
+    const after = await stage.state();
+    const { service, 'nvmet.host': hosts = [], 'nvmet.port': ports = [] } = after;
+    expect(after).toEqual(
+      transport === 'iscsi' ? { ...before, service } : { ...before, service, 'nvmet.host': hosts, 'nvmet.port': ports },
+    );
+  });
+});
+
+describe.each(SIM_RELEASES)('setup on %s', (release) => {
+  it('gives the user no role beyond what the plugin needs, and all that it needs but the rollback of 25.04', () => {
+    const missing = missingRoles([...expandRoles(ROLES.iscsi)], release).map(({ anyOf }) => anyOf[0]);
+    expect(missing).toEqual(release === '25.04' ? ['FULL_ADMIN'] : []);
+    for (const role of ROLES.iscsi) {
+      const without = missingRoles([...expandRoles(ROLES.iscsi.filter((one) => one !== role))], release);
+      expect(without.length, role).toBeGreaterThan(missing.length);
+    }
   });
 
   it('changes nothing of others, on an array full of their things', async () => {
@@ -147,10 +166,18 @@ describe.each(SIM_RELEASES)('setup on %s', (release) => {
     const { problems } = planFor(answers, OWNER, { ...look, roles: ['READONLY_ADMIN'] });
     expect(problems.join('\n')).toMatch(/lacks the roles DATASET_WRITE.*\n.*no pool none.*\n.*no address 192\.0\.2\.9/s);
   });
-});
 
-/** Each row of each collection but the service, which setup may start. */
-function rowsOf(state: unknown): readonly string[] {
-  const collections = Object.entries(state as Record<string, readonly unknown[]>).filter(([name]) => name !== 'service');
-  return collections.flatMap(([name, rows]) => rows.map((row) => `${name} ${JSON.stringify(row)}`));
-}
+  it('takes no dataset that was made for another storage, and no NVMe-oF where there is none', async () => {
+    const stage = await begin(release, 'nvme-tcp');
+    const array = await stage.open();
+    const look = await lookAt(array, stage.answers);
+    array.close();
+    const theirs = {
+      ...look,
+      datasets: [{ id: 'tank/pve/disks', type: 'FILESYSTEM', user_properties: { [SETUP_PROPERTY]: 'x@other tank/pve/disks' } }],
+    };
+    const { problems } = planFor(stage.answers, OWNER, theirs);
+    expect(problems.join('\n')).toMatch(/made for another storage \(x@other\)/);
+    expect(problems.some((text) => text.includes('25.04 has no NVMe-oF'))).toBe(release === '25.04');
+  });
+});

@@ -42,6 +42,14 @@ class Drive {
     return reply.result;
   }
 
+  /** A call whose schema was not published: it must succeed. */
+  async unpublished(method: string, ...params: unknown[]): Promise<unknown> {
+    expect(this.#schemas[method], `${method} is published: hold it against its schema`).toBeUndefined();
+    const reply = await this.#client.call(method, ...params);
+    if (reply.error !== undefined) this.problems.push(`${method}: ${reply.error.message} ${reply.error.data?.reason ?? ''}`);
+    return reply.result;
+  }
+
   check(method: string, params: readonly unknown[], reply: Reply): void {
     this.called.add(method);
     const schema = this.#schemas[method];
@@ -83,6 +91,7 @@ async function driveAll(drive: Drive, simulator: Simulator, release: SimRelease)
   const key = await drive.call('api_key.create', { name: 'second', username: simulator.username });
   await drive.call('api_key.update', idOf(key), { name: 'renamed' });
   await drive.call('api_key.delete', idOf(key));
+  await driveAccounts(drive);
   await drive.call('pool.query');
   await drive.call('service.query', [['service', '=', 'iscsitarget']]);
   if (release === '25.04') await drive.call('service.reload', 'iscsitarget');
@@ -130,6 +139,24 @@ async function driveAll(drive: Drive, simulator: Simulator, release: SimRelease)
   await drive.call('pool.dataset.delete', zvol, {});
   await drive.call(`${snapshots}.delete`, `${parent}/vm-101-disk-0@one`, {});
   await drive.call('pool.dataset.delete', `${parent}/vm-101-disk-0`, {});
+}
+
+/** A user that owns a key, as setup makes it. user.* and group.* are not among the published schemas. */
+async function driveAccounts(drive: Drive): Promise<void> {
+  const account = { username: 'pve', full_name: 'x', group_create: true, password_disabled: true, smb: false, shell: '/usr/sbin/nologin' };
+  const user = await drive.unpublished('user.create', account);
+  const [group] = (await drive.unpublished('group.query', [['name', '=', 'pve']])) as readonly { readonly gid: number }[];
+  const rights = { name: 'pve', local_groups: [group?.gid], ds_groups: [], roles: ['POOL_READ', 'DATASET_WRITE'], web_shell: false };
+  const privilege = await drive.call('privilege.create', rights);
+  await drive.call('privilege.update', idOf(privilege), { roles: ['POOL_READ'] });
+  await drive.call('privilege.get_instance', idOf(privilege));
+  await drive.call('privilege.query', [['name', '=', 'pve']]);
+  const key = await drive.call('api_key.create', { name: 'of pve', username: 'pve' });
+  await drive.call('api_key.update', idOf(key), { reset: true });
+  await drive.call('api_key.get_instance', idOf(key));
+  await drive.call('api_key.delete', idOf(key));
+  await drive.call('privilege.delete', idOf(privilege));
+  await drive.unpublished('user.delete', idOf(user), { delete_group: true });
 }
 
 /** A namespace's life, over the wire. */

@@ -35,7 +35,7 @@ wanted=(
   debugfs:e2fsprogs mkfs.ext4:e2fsprogs
   perl:perl prove:perl
   dpkg-buildpackage:dpkg-dev make:make fakeroot:fakeroot dh:debhelper lintian:lintian scdoc:scdoc mandoc:mandoc
-  mmdebstrap:mmdebstrap bash:bash zsh:zsh systemd-socket-activate:systemd
+  mmdebstrap:mmdebstrap bash:bash zsh:zsh tmux:tmux systemd-socket-activate:systemd
 )
 as_root=()
 # Finds a way to be root without asking, or by sudo at a terminal. Argument: what for.

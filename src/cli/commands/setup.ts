@@ -1,20 +1,21 @@
-import { readFile } from 'node:fs/promises';
 import { Option } from 'commander';
 import { z } from 'zod';
 import { StorageError } from '../../core/errors.ts';
-import { ANSWERS, type Answers, completeAnswers, parseYamlAnswers, unusable } from '../../setup/answers.ts';
-import { type AdminCredential, certificateOf, openArray } from '../../setup/session.ts';
+import { ANSWERS, parseYamlAnswers, unusable } from '../../setup/answers.ts';
 import type { Tell } from '../../setup/apply.ts';
 import type { CommandDefinition } from '../command.ts';
 import { CliFailure } from '../failure.ts';
 import { EXIT, type ExitCode } from '../io.ts';
 import { clean } from '../render/text.ts';
-import { compare, remove, removalOf, type SetupRun, setUp } from '../setup/run-setup.ts';
+import { Interview } from '../setup/interview.ts';
+import { openSetup } from '../setup/open-setup.ts';
 import { PveNode } from '../setup/pve-node.ts';
+import { remove, removalOf } from '../setup/run-removal.ts';
+import { compare, NVME_NOTE, type SetupRun, setUp } from '../setup/run-setup.ts';
 import { type CommandContext, type CommandRun, putJson } from './context.ts';
 import { readConfig } from './read-config.ts';
 
-const step = z.object({ state: z.enum(['there', 'made', 'undone', 'failed']), what: z.string() });
+const step = z.object({ state: z.enum(['there', 'made', 'undone', 'failed', 'note']), what: z.string() });
 const call = z.object({ what: z.string(), method: z.string(), params: z.array(z.unknown()).readonly() });
 const shape = z.object({
   storage: z.string(),
@@ -36,25 +37,30 @@ interface Options {
   readonly check?: true;
   readonly remove?: true;
   readonly yes?: true;
+  readonly portal?: readonly string[];
+  readonly node?: readonly string[];
+  readonly nvmeHost?: readonly string[];
   readonly [answer: string]: unknown;
 }
 
-/** Answers that have a flag of their own; the others are lists or switches. */
-const PLAIN = ['storage', 'host', 'port', 'fingerprint', 'admin', 'dataset', 'target', 'user', 'initiator'] as const;
+/** Answers whose flag takes one value. */
+const PLAIN = ['storage', 'host', 'port', 'fingerprint', 'admin', 'dataset', 'transport', 'target', 'user', 'initiator'] as const;
 
 export const setupCommand: CommandDefinition = {
   path: 'setup',
   group: 'Set up:',
   description:
     'From an array with a pool to the first disk. Makes on TrueNAS what is missing and only that, adds the storage to PVE, and writes to a ' +
-    'disk of 1 GiB. What others made is never changed; a run that was ended is taken up again, Ctrl-C takes back what was made. The ' +
-    "administrator's password or key comes from PVE_TRUENAS_ADMIN_PASSWORD, PVE_TRUENAS_ADMIN_KEY or a file, and is kept nowhere.",
+    'disk of 1 GiB. What others made is never changed; a run that was ended is taken up again, Ctrl-C takes back what was made. What is not ' +
+    "given by file or flag is asked for. The administrator's password or key comes from PVE_TRUENAS_ADMIN_PASSWORD, PVE_TRUENAS_ADMIN_KEY or a " +
+    'file, and is kept nowhere.',
   exits: {
-    0: 'it is set up; of --check: nothing would be different',
+    0: 'it is set up; of --check and --dry-run: nothing would be different',
     1: 'of --check and --dry-run: something would be different; the answer was no',
-    2: 'it failed, or would have to change what others made',
+    2: 'it failed, was interrupted, or would have to change what others made',
   },
   examples: [
+    { line: 'setup', what: 'ask for everything' },
     { line: 'setup --config answers.yaml --password-file /root/admin', what: 'set up what the file says' },
     { line: 'setup --config answers.yaml --key-file /root/key --dry-run', what: 'show every call, change nothing' },
     { line: 'setup --config answers.yaml --key-file /root/key --check', what: 'would anything be different?' },
@@ -69,12 +75,14 @@ export const setupCommand: CommandDefinition = {
       .option('--dry-run', 'show every call that would change something, and change nothing')
       .option('--check', 'tell what would be different, and change nothing')
       .option('--remove', 'take away what setup made for this storage and nobody uses')
-      .option('--yes', 'do not ask')
+      .option('--yes', 'ask nothing')
       .addOption(new Option('--pve-dir <DIR>', 'where the files of PVE are').default('/etc/pve'));
     for (const name of PLAIN) command.option(`--${name} <VALUE>`, ANSWERS[name].description ?? name);
     command
-      .option('--portal <IP>', 'address of TrueNAS that serves iSCSI; may be repeated', collect)
+      .option('--portal <IP>', 'address of TrueNAS that serves iSCSI or NVMe/TCP; may be repeated', collect)
+      .option('--multipath', ANSWERS.multipath.description)
       .option('--node <NODE=IQN>', 'iSCSI name of a node; may be repeated', collect)
+      .option('--nvme-host <NODE=NQN>', 'NVMe name of a node; may be repeated', collect)
       .option('--no-probe', 'write to no disk at the end')
       .action((options: Options) => runner(command, setup(options)));
   },
@@ -88,7 +96,10 @@ function collect(value: string, before: readonly string[] = []): readonly string
 function setup(options: Options): CommandRun {
   return async (context) => {
     const interrupted = new AbortController();
-    const leave = context.io.onInterrupt?.(() => interrupted.abort());
+    const leave = context.io.onInterrupt?.(() => {
+      context.io.progress?.(null);
+      interrupted.abort(new StorageError('SETUP_INTERRUPTED', 'setup was interrupted', { state: 'nothing was changed' }));
+    });
     try {
       return await inMode(options, context, interrupted.signal);
     } catch (error) {
@@ -96,6 +107,7 @@ function setup(options: Options): CommandRun {
       const { code, kind, message, causes, hints, state } = error;
       throw new CliFailure({ code, kind, message, causes, hints, ...(state === undefined ? {} : { state }) });
     } finally {
+      context.io.progress?.(null);
       leave?.();
     }
   };
@@ -106,21 +118,25 @@ async function inMode(options: Options, context: CommandContext, stop: AbortSign
   const mode = modeOf(options);
   const pve = new PveNode(options.pveDir);
   const cluster = await pve.cluster();
-  const given = await givenAnswers(options, context);
-  const answers = await withInitiators(completeAnswers(given), pve, cluster.nodes, cluster.node);
-  const credential = await credentialOf(options, answers, context);
-  const fingerprint = await trusted(answers, options, context, stop);
-  const array = await openArray(answers, credential, fingerprint, io.clock, stop);
+  const interview = json || options.yes === true ? null : Interview.at(io, stop);
+  const given = await givenAnswers(options);
+  const { answers, fingerprint, array } = await openSetup({
+    given,
+    options,
+    fromFile: options.config !== undefined,
+    context,
+    pve,
+    cluster,
+    interview,
+    stop,
+  });
   const report: Report = { storage: answers.storage, mode, steps: [] };
-  const tell: Tell = (state, what) => {
-    report.steps.push({ state, what });
-    if (!json) io.out(`  ${word(context, state)}  ${clean(what)}\n`);
-  };
+  const tell = teller(report, context);
   const owner = { storage: answers.storage, cluster: cluster.name };
   const run: SetupRun = { answers, owner, array, fingerprint, pve, daemon: context.daemon, stop, tell };
   try {
     if (!json) io.out(`${clean(array.version)} at ${clean(answers.host)}, storage ${clean(answers.storage)}\n`);
-    const exit = await MODES[mode](run, report, options, context);
+    const exit = await MODES[mode]({ run, report, options, context, interview });
     if (json) putJson(io, report);
     return exit;
   } finally {
@@ -137,10 +153,31 @@ function modeOf(options: Options): Report['mode'] {
   return modes[0] ?? 'setup';
 }
 
-type Mode = (run: SetupRun, report: Report, options: Options, context: CommandContext) => Promise<ExitCode>;
+/** Each step as a line, also into the report; what is being done only where it can be taken away again. */
+function teller(report: Report, { io, json, colours }: CommandContext): Tell {
+  return (state, what) => {
+    io.progress?.(state === 'doing' ? what : null);
+    if (state === 'doing') return;
+    report.steps.push({ state, what });
+    if (json) return;
+    const word = state.padEnd(8);
+    const colour = { there: colours.dim, made: colours.green, undone: colours.dim, failed: colours.red, note: colours.yellow }[state];
+    io.out(`  ${colour(word)}  ${clean(what)}\n`);
+  };
+}
 
-const look: Mode = async (run, report, _options, { io, json }) => {
+interface Work {
+  readonly run: SetupRun;
+  readonly report: Report;
+  readonly options: Options;
+  readonly context: CommandContext;
+  readonly interview: Interview | null;
+}
+type Mode = (work: Work) => Promise<ExitCode>;
+
+const look: Mode = async ({ run, report, context: { io, json } }) => {
   const { missing, problems, calls } = await compare(run);
+  io.progress?.(null);
   Object.assign(report, { missing, problems, ...(report.mode === 'dry-run' ? { calls } : {}) });
   if (!json) {
     for (const what of missing) io.out(`  missing   ${clean(what)}\n`);
@@ -148,113 +185,63 @@ const look: Mode = async (run, report, _options, { io, json }) => {
     if (missing.length + problems.length === 0) io.out('  nothing would be different\n');
     if (report.mode === 'dry-run') for (const one of calls) io.out(`  call      ${one.method} ${clean(JSON.stringify(one.params))}\n`);
   }
+  if (run.answers.transport === 'nvme-tcp') run.tell('note', NVME_NOTE);
   return problems.length > 0 ? EXIT.critical : missing.length > 0 ? EXIT.warning : EXIT.healthy;
 };
 
 const MODES: Readonly<Record<Report['mode'], Mode>> = {
   check: look,
   'dry-run': look,
-  setup: async (run) => {
+  setup: async ({ run, context, interview }) => {
+    if (interview?.asked === true && !(await wanted(run, interview, context))) return EXIT.warning;
+    run.stop.addEventListener('abort', () => context.io.err('interrupted: ending the step under way\n'), { once: true });
     await setUp(run);
+    const { storage, transport } = run.answers;
+    if (!context.json && transport === 'iscsi') context.io.out(`The storage ${storage} is ready: pvesm alloc ${storage} VMID '' 32G\n`);
     return EXIT.healthy;
   },
-  remove: async (run, report, options, context) => {
+  remove: async ({ run, report, options, context: { io, json }, interview }) => {
     const found = await removalOf(run);
+    io.progress?.(null);
     report.stays = [...found.stays];
-    if (!context.json) {
-      for (const { what } of found.removals) context.io.out(`  goes      ${clean(what)}\n`);
-      for (const what of found.stays) context.io.out(`  stays     ${clean(what)}\n`);
+    const goes = [...(found.section === null ? [] : [`storage ${run.answers.storage} in PVE`]), ...found.removals.map(({ what }) => what)];
+    if (!json) {
+      if (found.problems.length === 0) for (const what of goes) io.out(`  goes      ${clean(what)}\n`);
+      for (const what of found.stays) io.out(`  stays     ${clean(what)}\n`);
     }
-    if (options.yes !== true && !(await agrees('Remove it?', context))) return EXIT.warning;
+    if (found.problems.length === 0 && options.yes !== true && !(await agrees(interview))) return EXIT.warning;
     await remove(run, found);
     return EXIT.healthy;
   },
 };
 
-async function agrees(question: string, { io, json }: CommandContext): Promise<boolean> {
-  if (io.ask === undefined || json) throw unusable('nobody can be asked here: nothing was changed', ['--yes']);
-  return /^y(es)?$/i.test((await io.ask(`${question} [y/N] `)).trim());
+/** Shows what would be made, and asks. Problems are told by setUp. */
+async function wanted(run: SetupRun, interview: Interview, { io }: CommandContext): Promise<boolean> {
+  const { missing, problems } = await compare(run);
+  io.progress?.(null);
+  if (problems.length > 0 || missing.length === 0) return true;
+  interview.say(['This will be made:', ...missing.map((what) => `  ${clean(what)}`)].join('\n'));
+  return interview.agrees('Go on?');
 }
 
-/** A pinned fingerprint decides alone; a certificate that no CA vouches for is shown and asked about. */
-async function trusted(answers: Answers, options: Options, context: CommandContext, stop: AbortSignal): Promise<string | null> {
-  if (answers.fingerprint !== undefined) return answers.fingerprint;
-  const shown = await certificateOf(answers, context.io.clock, stop);
-  if (shown.trusted) return null;
-  const about = `certificate of ${answers.host}: ${shown.subject}, valid to ${shown.validTo}\n  SHA-256 ${shown.fingerprint}`;
-  if (context.io.ask === undefined || context.json || options.yes === true) {
-    throw new StorageError('TLS_UNTRUSTED', `no CA vouches for the ${about}`, {
-      hints: [`compare it in TrueNAS (System > General Settings > GUI SSL Certificate), then add: fingerprint: "${shown.fingerprint}"`],
-    });
-  }
-  context.io.out(`${about}\n`);
-  if (await agrees('Is this your TrueNAS?', context)) return shown.fingerprint;
-  throw new StorageError('TLS_UNTRUSTED', 'the certificate was not accepted: nothing was sent');
+async function agrees(interview: Interview | null): Promise<boolean> {
+  if (interview === null) throw unusable('nobody can be asked here: nothing was changed', ['--yes']);
+  return interview.agrees('Remove it?');
 }
 
-/** From the file, with flags before it; what is missing is asked for at a terminal. */
-async function givenAnswers(options: Options, context: CommandContext): Promise<Record<string, unknown>> {
+/** From the file, with flags before it. */
+async function givenAnswers(options: Options): Promise<Record<string, unknown>> {
   const given: Record<string, unknown> = options.config === undefined ? {} : { ...parseYamlAnswers(await readConfig(options.config)) };
   for (const name of PLAIN) if (options[name] !== undefined) given[name] = name === 'port' ? Number(options[name]) : options[name];
-  if (Array.isArray(options['portal'])) given['portals'] = options['portal'];
+  if (options.portal !== undefined) given['portals'] = options.portal;
+  if (options['multipath'] === true) given['multipath'] = true;
   if (options['probe'] === false) given['probe'] = false;
-  if (Array.isArray(options['node'])) {
-    const pairs = options['node'].map((pair) => String(pair).split(/=(.*)/s).slice(0, 2));
-    given['initiators'] = Object.fromEntries(pairs.map(([node = '', name = '']) => [node, name]));
-  }
-  const { io } = context;
-  if (io.ask === undefined || context.json) return given;
-  for (const name of ['host', 'dataset', 'storage', 'portals'] as const) {
-    for (let tries = 0; given[name] === undefined; tries += 1) {
-      if (tries === 3) throw unusable(`'${name}' was not answered`);
-      const answer = (await io.ask(`${name} (${ANSWERS[name].description ?? ''}): `)).trim();
-      const value = name === 'portals' ? answer.split(/[\s,]+/) : answer;
-      const checked = ANSWERS[name].safeParse(value);
-      if (checked.success) given[name] = value;
-      else context.io.out(`  ${clean(checked.error.issues[0]?.message ?? 'that cannot be used')}\n`);
-    }
-  }
+  if (options.node !== undefined) given['initiators'] = namesOf(options.node);
+  if (options.nvmeHost !== undefined) given['hosts'] = namesOf(options.nvmeHost);
   return given;
 }
 
-/** This node's IQN is read; those of the others must be given, since no API of PVE tells them. */
-async function withInitiators(answers: Answers, pve: PveNode, nodes: readonly string[], own: string): Promise<Answers> {
-  const initiators = { ...answers.initiators };
-  const read = initiators[own] === undefined ? await pve.initiator() : null;
-  if (read !== null) initiators[own] = read;
-  const unknown = nodes.filter((node) => initiators[node] === undefined);
-  if (unknown.length > 0) {
-    throw unusable(`the iSCSI names of these nodes are not known: ${unknown.join(', ')}`, [
-      'on each of them: cat /etc/iscsi/initiatorname.iscsi',
-      `--node ${unknown[0] ?? 'NODE'}=iqn..., or initiators in the file`,
-    ]);
-  }
-  return { ...answers, initiators };
-}
-
-/** Never from an argument: these are visible to every user of the node. */
-async function credentialOf(options: Options, { admin: username }: Answers, { io }: CommandContext): Promise<AdminCredential> {
-  const given = [options.passwordFile, options.keyFile].filter((one) => one !== undefined);
-  if (given.length > 1) throw unusable('--password-file and --key-file exclude each other');
-  if (options.passwordFile !== undefined) return { username, password: await firstLine(options.passwordFile) };
-  if (options.keyFile !== undefined) return { username, apiKey: await firstLine(options.keyFile) };
-  const { PVE_TRUENAS_ADMIN_PASSWORD: password = '', PVE_TRUENAS_ADMIN_KEY: apiKey = '' } = io.env;
-  if (password !== '') return { username, password };
-  if (apiKey !== '') return { username, apiKey };
-  if (io.askSecret !== undefined) return { username, password: await io.askSecret(`password of ${username} on TrueNAS: `) };
-  throw unusable('no password or key of the administrator was given', ['PVE_TRUENAS_ADMIN_PASSWORD, --password-file or --key-file']);
-}
-
-async function firstLine(file: string): Promise<string> {
-  try {
-    const text = await readFile(file === '-' ? '/dev/stdin' : file, 'utf8');
-    return text.split('\n', 1)[0]?.replace(/\r$/, '') ?? '';
-  } catch (error) {
-    throw unusable(`${clean(file)} cannot be read${error instanceof Error && 'code' in error ? ` (${String(error.code)})` : ''}`);
-  }
-}
-
-function word({ colours }: CommandContext, state: Parameters<Tell>[0]): string {
-  const text = state.padEnd(8);
-  return state === 'failed' ? colours.red(text) : state === 'made' ? colours.green(text) : colours.dim(text);
+/** `NODE=NAME` flags as a record. */
+function namesOf(flags: readonly string[]): Record<string, string> {
+  return Object.fromEntries(flags.map((flag) => flag.split(/=(.*)/s).slice(0, 2)).map(([node = '', name = '']) => [node, name]));
 }

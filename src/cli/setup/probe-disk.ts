@@ -1,11 +1,12 @@
-import { execFile } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
 import { open } from 'node:fs/promises';
 import type { StorageSection } from '../../config/storage-cfg.ts';
 import { withoutSecrets } from '../../config/without-secrets.ts';
 import { StorageError } from '../../core/errors.ts';
 import { GIB, MIB } from '../../core/sizes.ts';
+import { assertGoingOn } from '../../setup/apply.ts';
 import { askDaemon, type DaemonAddress } from '../socket-client.ts';
+import { runProgram, wordsOf } from './run-program.ts';
 
 /** Where the pattern goes: begin, middle and end. */
 const PLACES = [0, GIB / 2, GIB - MIB] as const;
@@ -29,16 +30,29 @@ export interface ProbeNode {
  * Makes a disk of 1 GiB, attaches it, writes a pattern, detaches, reads it back and frees it, whatever happens between. Errors: those of
  * the daemon, SETUP_PROBE.
  */
-export async function probeDisk(daemon: DaemonAddress, section: StorageSection, { vmid, initiator }: ProbeNode): Promise<void> {
+export async function probeDisk(
+  daemon: DaemonAddress,
+  section: StorageSection,
+  { vmid, initiator }: ProbeNode,
+  doing: (what: string) => void,
+  stop: AbortSignal,
+): Promise<void> {
   const storage = { id: section.id, config: { ...withoutSecrets(section.properties) } };
   await askDaemon(daemon, 'storage.activate', { storage });
   await freeLeftovers(daemon, storage);
+  assertGoingOn(stop);
+  doing('allocating the probe disk');
   const { volname: volume } = await askDaemon(daemon, 'volume.allocate', { storage, vmid, name: `vm-${vmid}-setup-probe`, size: GIB });
   try {
     const seed = randomBytes(1)[0] ?? 1;
+    assertGoingOn(stop);
+    doing('attaching the probe disk and writing to it');
     await onDevice(daemon, storage, volume, (path) => exchange({ path, initiator }, seed, 'write'));
+    assertGoingOn(stop);
+    doing('attaching the probe disk again and reading it back');
     await onDevice(daemon, storage, volume, (path) => exchange({ path, initiator }, seed, 'read'));
   } finally {
+    doing('freeing the probe disk');
     await askDaemon(daemon, 'volume.free', { storage, volume });
   }
 }
@@ -99,14 +113,11 @@ export function imageOptions(url: string, initiator: string | null): string {
   return `driver=raw,file.driver=iscsi,file.transport=tcp,file.portal=${value(portal)},file.target=${value(target)},file.lun=${lun}${name}`;
 }
 
-function qemuIo(args: readonly string[]): Promise<string> {
-  return new Promise((resolve, reject) => {
-    execFile('qemu-io', [...args], { timeout: PROGRAM_MS }, (error, stdout, stderr) => {
-      if (error !== null && !/Pattern verification failed/.test(stdout)) {
-        reject(new StorageError('HOST_COMMAND', `qemu-io: ${stderr.trim().split('\n')[0] ?? error.message}`, { cause: error }));
-      } else resolve(stdout);
-    });
-  });
+/** qemu-io ends with 0 or 1 where a pattern is not the wanted one, depending on its version: its words tell. */
+async function qemuIo(args: readonly string[]): Promise<string> {
+  const result = await runProgram('qemu-io', args, PROGRAM_MS);
+  if (result.exitCode === 0 || /Pattern verification failed/.test(result.stdout)) return result.stdout;
+  throw new StorageError('HOST_COMMAND', `qemu-io: ${wordsOf(result)}`);
 }
 
 function wrongContent(path: string): StorageError {

@@ -1,12 +1,12 @@
-import { execFile } from 'node:child_process';
+import { createHash } from 'node:crypto';
 import { mkdir, open, readdir, readFile, rename, rm } from 'node:fs/promises';
 import { hostname } from 'node:os';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { z } from 'zod';
 import { readSecret } from '../../config/secrets.ts';
 import { parseStorageCfg, type StorageSection } from '../../config/storage-cfg.ts';
 import { StorageError } from '../../core/errors.ts';
-import { printable } from '../../core/volume-name.ts';
+import { runProgram, wordsOf } from './run-program.ts';
 
 const members = z.looseObject({
   nodename: z.string(),
@@ -15,6 +15,7 @@ const members = z.looseObject({
 });
 
 export interface Cluster {
+  /** Name of the cluster, or of its only node, and a few digits: half of all single nodes are called pve. */
   readonly name: string;
   readonly node: string;
   readonly nodes: readonly string[];
@@ -38,10 +39,17 @@ export class PveNode {
     const parsed = text === null ? null : members.safeParse(parseJson(text));
     if (parsed?.success === true) {
       const { nodename, cluster, nodelist } = parsed.data;
-      return { name: cluster?.name ?? nodename, node: nodename, nodes: Object.keys(nodelist ?? { [nodename]: {} }).sort() };
+      const nodes = Object.keys(nodelist ?? { [nodename]: {} }).sort();
+      return { name: await this.#unique(cluster?.name ?? nodename), node: nodename, nodes };
     }
     const nodes = await readdir(join(this.#directory, 'nodes')).catch(() => [own]);
-    return { name: own, node: own, nodes: nodes.length === 0 ? [own] : nodes.sort() };
+    return { name: await this.#unique(own), node: own, nodes: nodes.length === 0 ? [own] : nodes.sort() };
+  }
+
+  /** Every cluster has a CA of its own from its first day on. */
+  async #unique(name: string): Promise<string> {
+    const authority = await readOrNull(join(this.#directory, 'pve-root-ca.pem'));
+    return authority === null ? name : `${name}-${createHash('sha256').update(authority).digest('hex').slice(0, 6)}`;
   }
 
   /** IQN of this node, null where none is set. */
@@ -50,9 +58,27 @@ export class PveNode {
     return /^\s*InitiatorName\s*=\s*(\S+)\s*$/m.exec(text ?? '')?.[1] ?? null;
   }
 
+  /** NQN of this node, null where none is set. */
+  async hostNqn(): Promise<string | null> {
+    const text = ((await readOrNull('/etc/nvme/hostnqn')) ?? '').trim();
+    return text === '' ? null : text;
+  }
+
   async section(storage: string): Promise<StorageSection | null> {
-    const text = (await readOrNull(join(this.#directory, 'storage.cfg'))) ?? '';
-    return parseStorageCfg(text).find(({ id }) => id === storage) ?? null;
+    return (await this.#sections()).find(({ id }) => id === storage) ?? null;
+  }
+
+  async storages(): Promise<readonly string[]> {
+    return (await this.#sections()).map(({ id }) => id);
+  }
+
+  async #sections(): Promise<readonly StorageSection[]> {
+    return parseStorageCfg((await readOrNull(join(this.#directory, 'storage.cfg'))) ?? '');
+  }
+
+  /** Where the key of a storage lies. */
+  keyFile(storage: string): string {
+    return join(this.#directory, 'priv/storage', `${storage}.api_key`);
   }
 
   /** The key that the node has for this storage. */
@@ -60,11 +86,11 @@ export class PveNode {
     return (await readSecret(join(this.#directory, 'priv/storage'), storage, 'api_key'))?.value ?? null;
   }
 
-  /** Keeps the key where the daemon looks for it; 0600 from the first byte on. */
-  async keepKey(storage: string, key: string): Promise<void> {
-    const directory = join(this.#directory, 'priv/storage');
-    await mkdir(directory, { recursive: true, mode: 0o700 });
-    const path = join(directory, `${storage}.api_key`);
+  /** Keeps the key where the daemon looks for it; 0600 from the first byte on. null: removes it. */
+  async keepKey(storage: string, key: string | null): Promise<void> {
+    const path = this.keyFile(storage);
+    if (key === null) return rm(path, { force: true });
+    await mkdir(dirname(path), { recursive: true, mode: 0o700 });
     const file = await open(`${path}.setup`, 'w', 0o600);
     try {
       await file.writeFile(`${key}\n`);
@@ -75,13 +101,9 @@ export class PveNode {
     await rename(`${path}.setup`, path);
   }
 
-  async dropKey(storage: string): Promise<void> {
-    await rm(join(this.#directory, 'priv/storage', `${storage}.api_key`), { force: true });
-  }
-
   /** The key is not among the settings: arguments are visible to every user of the node (law 10). */
   async addStorage(storage: string, settings: Readonly<Record<string, string>>): Promise<void> {
-    await pvesh([...addArguments(storage, settings)]);
+    await pvesh(addArguments(storage, settings));
   }
 
   async removeStorage(storage: string): Promise<void> {
@@ -101,20 +123,11 @@ export function addArguments(storage: string, settings: Readonly<Record<string, 
   return ['create', '/storage', '--storage', storage, '--type', 'truenasplugin', ...flags];
 }
 
-function pvesh(args: readonly string[]): Promise<string> {
-  return new Promise((resolve, reject) => {
-    execFile('pvesh', [...args], { timeout: COMMAND_MS, env: { ...process.env, LC_ALL: 'C' } }, (error, stdout, stderr) => {
-      if (error === null) resolve(stdout);
-      else {
-        const why = stderr.trim() === '' ? error.message : stderr.trim();
-        reject(
-          new StorageError('HOST_COMMAND', `pvesh ${args.slice(0, 2).join(' ')}: ${why.split('\n').map(printable).join('\n')}`, {
-            cause: error,
-          }),
-        );
-      }
-    });
-  });
+/** Errors: HOST_COMMAND with what it wrote. */
+async function pvesh(args: readonly string[]): Promise<string> {
+  const result = await runProgram('pvesh', args, COMMAND_MS);
+  if (result.exitCode === 0) return result.stdout;
+  throw new StorageError('HOST_COMMAND', `pvesh ${args.slice(0, 2).join(' ')}: ${wordsOf(result)}`);
 }
 
 async function readOrNull(path: string): Promise<string | null> {

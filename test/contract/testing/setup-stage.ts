@@ -1,14 +1,16 @@
 import { launchSimulator, type Simulator } from '../../../sim/server/launch.ts';
-import { TestingClient } from '../../../sim/server/testing-client.ts';
 import type { SimRelease } from '../../../sim/api/contract.ts';
 import type { Clock } from '../../../src/core/ports.ts';
 import { systemClock } from '../../../src/core/system-clock.ts';
 import { type Answers, completeAnswers } from '../../../src/setup/answers.ts';
-import { applyPlan, assertGoingOn, type Done, keyPlan, makeKey } from '../../../src/setup/apply.ts';
+import { applyPlan, assertGoingOn, type Done } from '../../../src/setup/apply.ts';
+import { keyPlan, makeKey } from '../../../src/setup/key.ts';
 import { lookAt } from '../../../src/setup/look.ts';
 import { planFor } from '../../../src/setup/plan.ts';
+import { arrayState, type ArrayState } from './array-state.ts';
 import { openArray, type OpenArray } from '../../../src/setup/session.ts';
 
+const NQN = 'nqn.2014-08.org.nvmexpress:uuid:11111111-2222-3333-4444-00000000000X';
 export const OWNER = { storage: 'tn', cluster: 'lab' };
 
 /** Waits of the client end a hundred times sooner: an answer that never comes is not waited for in full. */
@@ -25,20 +27,22 @@ export class SetupStage {
   readonly answers: Answers;
   #held: string | null = null;
 
-  private constructor(sim: Simulator) {
+  private constructor(sim: Simulator, transport: Answers['transport']) {
     this.sim = sim;
     this.answers = completeAnswers({
       storage: 'tn',
       host: sim.host,
       port: sim.port,
       dataset: 'tank/pve/disks',
+      transport,
       portals: ['127.0.0.1'],
       initiators: { pve1: 'iqn.1993-08.org.debian:01:pve1', pve2: 'iqn.1993-08.org.debian:01:pve2' },
+      hosts: { pve1: NQN.replace('X', '1'), pve2: NQN.replace('X', '2') },
     });
   }
 
-  static async begin(release: SimRelease): Promise<SetupStage> {
-    return new SetupStage(await launchSimulator({ release, seed: null, delays: false }));
+  static async begin(release: SimRelease, transport: Answers['transport'] = 'iscsi'): Promise<SetupStage> {
+    return new SetupStage(await launchSimulator({ release, seed: null, delays: false }), transport);
   }
 
   async open(clock: Clock = systemClock): Promise<OpenArray> {
@@ -56,8 +60,9 @@ export class SetupStage {
       if (plan.problems.length > 0) throw new Error(plan.problems.join('; '));
       await applyPlan(array, plan, done, () => undefined, stop);
       assertGoingOn(stop);
-      const key = keyPlan(this.answers, OWNER, look, this.#held);
-      if (!key.there) this.#held = await makeKey(array, key.request, done);
+      const key = keyPlan(this.answers, OWNER, look, { held: this.#held, inUse: false, now: Date.now() });
+      if (key.problem !== null) throw new Error(key.problem);
+      if (!key.there) this.#held = await makeKey(array, key, done);
       return done;
     } finally {
       array.close();
@@ -68,28 +73,9 @@ export class SetupStage {
     return this.#held;
   }
 
-  /** Everything that the API shows of the array, without ids, hashes and times. */
-  async state(): Promise<unknown> {
+  async state(): Promise<ArrayState> {
     await this.forgetLogins();
-    const client = await TestingClient.open(this.sim);
-    await client.call('auth.login_ex', { mechanism: 'API_KEY_PLAIN', username: this.sim.username, api_key: this.sim.apiKey });
-    const collections = [
-      'pool.dataset',
-      'service',
-      'iscsi.portal',
-      'iscsi.initiator',
-      'iscsi.target',
-      'iscsi.extent',
-      'iscsi.targetextent',
-    ];
-    const found: Record<string, unknown> = {};
-    for (const name of [...collections, 'user', 'group', 'privilege', 'api_key']) {
-      const { result, error } = await client.call(`${name}.query`);
-      if (error !== undefined) throw new Error(`${name}: ${error.message}`);
-      found[name] = plain(result);
-    }
-    client.socket.terminate();
-    return found;
+    return arrayState(this.sim);
   }
 
   /** Tests log in more often than the 20 times a minute that TrueNAS lets through. */
@@ -100,16 +86,4 @@ export class SetupStage {
   end(): Promise<void> {
     return this.sim.stop();
   }
-}
-
-const VOLATILE =
-  /^(?:id|uid|gid|tag|rel_tgt_id|keyhash|stored_key|server_key|salt|user_identifier|created_at|creation|api_keys|portal|port|initiator|bsdgrp_gid|users|used.*|available|children)$/;
-
-function plain(value: unknown): unknown {
-  if (Array.isArray(value)) return value.map(plain);
-  if (typeof value !== 'object' || value === null) return value;
-  const kept = Object.entries(value).filter(([key]) => !VOLATILE.test(key));
-  // Datasets have no other name than their id.
-  const id = 'id' in value && typeof value.id === 'string' ? { id: value.id } : {};
-  return { ...id, ...Object.fromEntries(kept.map(([key, entry]) => [key, plain(entry)])) };
 }
