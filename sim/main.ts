@@ -17,7 +17,7 @@ function readyLine(simulator: Simulator): string {
 
 /** What stands behind the portal. */
 function exported({ blocks, vm }: SimulatorOptions): string {
-  if (blocks === 'lab') return `ZFS and iSCSI of the VM at ${vm ?? ''}`;
+  if (blocks === 'lab') return `ZFS, iSCSI and NVMe/TCP of the VM at ${vm ?? ''}`;
   if (blocks === 'tgt') return 'files, behind a tgtd of their own';
   return 'none: nothing is exported, the portal only answers';
 }

@@ -206,7 +206,7 @@ async function updateDataset(core: ArrayCore, name: string, wanted: DatasetUpdat
   );
   if (record.type !== 'VOLUME') return;
   // growth is pushed to a running target service (resync_size), nothing to a stopped one
-  if (wanted.volsize !== undefined && wanted.volsize > oldSize && core.serviceStates.running('iscsitarget')) await core.applyExports();
+  if (wanted.volsize !== undefined && wanted.volsize > oldSize) await core.reopenExports();
   if (wanted.readonly !== undefined) await followReadonly(core, name, wanted.readonly === 'ON');
 }
 

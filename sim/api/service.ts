@@ -54,7 +54,7 @@ export function serviceMethods(core: ArrayCore): SimMethod[] {
     states.set(service, { running });
     if (!KERNEL_SERVICES.includes(service)) return;
     if (running && core.reloadFails) states.set(service, { running: false });
-    if (service === 'nvmet') core.applyNvmet();
+    if (service === 'nvmet') await core.applyNvmet();
     else await core.applyExports();
   };
 

@@ -66,7 +66,7 @@ export async function rollback25(
       });
     }
   });
-  await reopenExports(core);
+  await core.reopenExports();
 }
 
 /**
@@ -90,7 +90,7 @@ export async function rollback26(
       await core.snapshots.rollbackTo(fullName);
     }
   });
-  await reopenExports(core);
+  await core.reopenExports();
 }
 
 async function destroyNewer(core: ArrayCore, snapshot: SnapshotRecord, clones: boolean): Promise<void> {
@@ -106,9 +106,4 @@ async function skipping(work: () => Promise<void>): Promise<void> {
   } catch (error) {
     if (!(error instanceof ZfsError)) throw error;
   }
-}
-
-/** An exported volume that was rolled back has other data, and perhaps another size. */
-async function reopenExports(core: ArrayCore): Promise<void> {
-  if (core.serviceStates.running('iscsitarget')) await core.applyExports();
 }

@@ -1,7 +1,9 @@
 import { CallError, type SimRelease, type SimServices } from '../api/contract.ts';
 import type { LunServer } from '../blocks/lun-server.ts';
+import type { NvmeServer } from '../blocks/nvme-server.ts';
 import { servedTargets, zvolOfPath } from './iscsi/exports.ts';
 import type { IscsiState } from './iscsi/iscsi-state.ts';
+import { servedNvme } from './nvmet/exports.ts';
 import type { NvmetState } from './nvmet/nvmet-state.ts';
 import { NvmeSessions } from './nvmet/sessions.ts';
 import type { PoolState } from './pool-state.ts';
@@ -18,6 +20,8 @@ export interface ArrayParts {
   readonly nvmet: NvmetState;
   readonly serviceStates: ServicesState;
   readonly luns: LunServer;
+  /** null: there is no wire */
+  readonly nvme: NvmeServer | null;
   /** addresses of the machine that portals may listen on */
   readonly addresses: readonly string[];
   /** the port the target service really listens on, when it cannot be another; null: any */
@@ -41,6 +45,7 @@ export class ArrayCore {
   readonly nvmeSessions = new NvmeSessions();
   readonly serviceStates: ServicesState;
   readonly luns: LunServer;
+  private readonly nvme: NvmeServer | null;
   /** addresses of the machine, known when it has started */
   addresses: readonly string[];
   readonly fixedPort: number | null;
@@ -54,6 +59,7 @@ export class ArrayCore {
   private exported = new Set<string>();
   private applying: Promise<void> = Promise.resolve();
   private queued: Promise<void> | null = null;
+  private applyingNvme: Promise<void> = Promise.resolve();
 
   constructor(parts: ArrayParts) {
     this.services = parts.services;
@@ -69,6 +75,7 @@ export class ArrayCore {
     this.nvmet = parts.nvmet;
     this.serviceStates = parts.serviceStates;
     this.luns = parts.luns;
+    this.nvme = parts.nvme;
     this.addresses = parts.addresses;
     this.fixedPort = parts.fixedPort;
     this.zvolDeviceLag = parts.zvolDeviceLag;
@@ -97,18 +104,29 @@ export class ArrayCore {
     }
   }
 
-  /** The same for NVMe-oF: there is no wire, but enabled namespaces hold their zvols open. Errors: CallError ESERVICESTARTFAILURE. */
-  reloadNvmet(): Promise<void> {
-    if (this.reloadFails && this.serviceStates.running('nvmet')) {
+  /** The same for NVMe-oF; enabled namespaces hold their zvols open. Errors: CallError ESERVICESTARTFAILURE. */
+  async reloadNvmet(): Promise<void> {
+    const running = this.serviceStates.running('nvmet');
+    if (this.reloadFails && running) throw new CallError('The nvmet service failed to start', 'ESERVICESTARTFAILURE');
+    try {
+      await this.applyNvmet();
+    } catch (error) {
+      this.services.log(`reload of nvmet failed: ${error instanceof Error ? error.message : String(error)}`);
       throw new CallError('The nvmet service failed to start', 'ESERVICESTARTFAILURE');
     }
-    this.applyNvmet();
-    return Promise.resolve();
   }
 
-  applyNvmet(): void {
+  /** Brings the NVMe-oF service in line with the configuration; one change after the other. */
+  applyNvmet(): Promise<void> {
     this.nvmeSessions.prune(this.nvmet, this.serviceStates.running('nvmet'));
     this.updateOpen();
+    const { nvme } = this;
+    if (nvme === null) return Promise.resolve();
+    const run = this.applyingNvme.then(() =>
+      nvme.apply(this.serviceStates.running('nvmet') ? servedNvme(this.nvmet, this.zfs) : { subsystems: [], ports: [], hosts: [] }),
+    );
+    this.applyingNvme = run.catch(() => undefined);
+    return run;
   }
 
   /**
@@ -130,6 +148,12 @@ export class ArrayCore {
       () => undefined,
     );
     return run;
+  }
+
+  /** An exported volume has another size, or after a rollback other data: running services are told, stopped ones are left alone. */
+  async reopenExports(): Promise<void> {
+    if (this.serviceStates.running('iscsitarget')) await this.applyExports();
+    if (this.serviceStates.running('nvmet')) await this.applyNvmet();
   }
 
   /** Fault: something on the array keeps the zvol open (udev, a snapshot task), so that it is busy. */

@@ -28,6 +28,7 @@ import { FileBlocks } from '../blocks/file-blocks.ts';
 import { LabAgent } from '../blocks/lab/lab-agent.ts';
 import { LioLunServer } from '../blocks/lab/lio-lun-server.ts';
 import { LabEngine } from '../blocks/lab/zfs/lab-engine.ts';
+import { NvmetServer } from '../blocks/lab/nvmet-server.ts';
 import { PoolShell } from '../blocks/lab/zfs/pool-shell.ts';
 import type { LunServer } from '../blocks/lun-server.ts';
 import { MemoryBlocks } from '../blocks/memory-blocks.ts';
@@ -50,6 +51,7 @@ export function createArray(services: SimServices, options: ArrayOptions): SimAr
   const agent = options.blocks === 'lab' ? new LabAgent(vmOf(options)) : null;
   const lab = agent !== null;
   const { blocks, luns, lio, memory, prepare } = storage(services, options, agent);
+  const nvme = agent === null || services.release === '25.04' ? null : new NvmetServer(agent, options.keep ?? false);
   const pool = new PoolState(() => services.changed('pool'));
   const zfs = new ZfsState({
     pool: options.pool.name,
@@ -74,6 +76,7 @@ export function createArray(services: SimServices, options: ArrayOptions): SimAr
     nvmet,
     serviceStates,
     luns,
+    nvme,
     addresses: [...new Set([options.portal.host, ...(options.morePortals ?? []), '127.0.0.1'])],
     fixedPort: options.blocks === 'tgt' ? options.portal.port : null,
     zvolDeviceLag: options.zvolDeviceLag ?? 0,
@@ -137,10 +140,14 @@ export function createArray(services: SimServices, options: ArrayOptions): SimAr
       for (const volume of volumes) await blocks.ensure(volume.guid, bytesOf(volume, 'volsize'));
       await luns.start();
       core.addresses = [...new Set([...core.addresses, ...(lio?.addresses() ?? [])])];
+      await nvme?.start();
       await core.applyExports();
-      core.applyNvmet();
+      await core.applyNvmet();
     },
-    stop: () => luns.stop(),
+    stop: async () => {
+      await luns.stop();
+      await nvme?.stop();
+    },
     controls: {
       setPool: (status, detail) => pool.set(status, detail),
       lockDataset: (dataset, locked) => {

@@ -103,6 +103,12 @@ export class ConfigfsShell {
   }
 }
 
+/** Names of the directories in `directory`. */
+export function childrenOf({ directories }: ConfigTree, directory: string): string[] {
+  const below = [...directories].flatMap((path) => (path.startsWith(`${directory}/`) ? [path.slice(directory.length + 1)] : []));
+  return below.filter((path) => !path.includes('/'));
+}
+
 /** The answer of the reading program. */
 export function parseTree(text: string): ConfigTree {
   const directories = new Set<string>();

@@ -1,4 +1,4 @@
-import type { ConfigQuery, ConfigTree } from './configfs-shell.ts';
+import { childrenOf, type ConfigQuery, type ConfigTree } from './configfs-shell.ts';
 import { FABRIC, HBA, type LioDisk } from './lio-config.ts';
 
 /** What is read of LIO: nothing of statistics and ALUA. */
@@ -47,10 +47,6 @@ export interface Standing {
   /** attributes by their path */
   readonly files: ReadonlyMap<string, string>;
 }
-
-const childrenOf = (tree: ConfigTree, directory: string): string[] =>
-  [...tree.directories].flatMap((path) => (path.startsWith(`${directory}/`) ? [path.slice(directory.length + 1)] : [])).filter(isName);
-const isName = (path: string): boolean => !path.includes('/');
 
 /** What configfs says, in the words of the configuration. */
 export function standing(tree: ConfigTree): Standing {
