@@ -3,6 +3,8 @@ import { join, resolve } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { parseSection } from '../../src/config/parse-section.ts';
 import { STORAGE_TYPE } from '../../src/config/schema.ts';
+import { accepts, judgeLvm, parseLvmConfig } from '../../src/doctor/node/lvm-filter.ts';
+import { judgeMultipath, readMultipathConf } from '../../src/doctor/node/multipath.ts';
 import { ANSWERS, completeAnswers, parseYamlAnswers } from '../../src/setup/answers.ts';
 import { readStorageCfg } from '../../src/config/storage-cfg.ts';
 
@@ -83,5 +85,22 @@ describe('the examples', () => {
   it('a fault that is not announced would be found', () => {
     expect(faultsOf('truenasplugin: nas\n\tapi_host nas\n')).toEqual(expect.arrayContaining(['error dataset', 'error target_iqn']));
     expect(announced('# x\n#   warning api_insecure\n')).toEqual(['warning api_insecure']);
+  });
+});
+
+describe('the files for the node', () => {
+  it('lvm-filter.conf keeps LVM off all that the doctor looks for, and keeps what Proxmox VE filters', () => {
+    const list = /global_filter = \[([^\]]*)\]/.exec(readFileSync(join(FOLDER, 'lvm-filter.conf'), 'utf8'))?.[1] ?? '';
+    const settings = parseLvmConfig(`global_filter=[${list.replace(/\s+/g, '')}]\n`);
+    expect(settings.globalFilter.length).toBeGreaterThan(5);
+    expect(judgeLvm(settings, { disks: true, maps: true }).state).toBe('ok');
+    for (const device of ['/dev/zd16', '/dev/rbd0']) expect(accepts(settings.globalFilter, [device])).toBe(false);
+    for (const device of ['/dev/sda3', '/dev/nvme0n1p3', '/dev/mapper/pve-root', '/dev/mapper/mpatha']) {
+      expect(accepts(settings.globalFilter, [device])).toBe(true);
+    }
+  });
+
+  it('multipath.conf is what the doctor wants of a node', () => {
+    expect(judgeMultipath(readMultipathConf(readFileSync(join(FOLDER, 'multipath.conf'), 'utf8'))).state).toBe('ok');
   });
 });
