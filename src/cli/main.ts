@@ -65,9 +65,10 @@ async function ask(question: string): Promise<string> {
 
 /** Nothing of what is typed is shown: the terminal's echo goes into the void. */
 async function askSecret(question: string): Promise<string> {
-  process.stdout.write(question);
   const mute = new Writable({ write: (_chunk, _encoding, done) => done() });
   const lines = createInterface({ input: process.stdin, output: mute, terminal: true });
+  // only now: who types as soon as the question is there must not see it either
+  process.stdout.write(question);
   const closed = endedBy(lines);
   try {
     return await Promise.race([lines.question(''), closed]);

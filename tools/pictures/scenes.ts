@@ -1,3 +1,4 @@
+import { mkdirSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { launchSimulator, type Simulator } from '../../sim/server/launch.ts';
 import { systemClock } from '../../src/core/system-clock.ts';
@@ -6,7 +7,8 @@ import { OWNER_PROPERTY, perlExtentName, STORAGE_PROPERTY } from '../../src/volu
 import { callArray, DaemonProcess, sectionFor } from '../../test/flows/testing/daemon-process.ts';
 import { runAtTerminal } from './terminal.ts';
 
-const CLI = join(import.meta.dirname, '../../dist/pve-truenas.mjs');
+const ROOT = join(import.meta.dirname, '../..');
+const CLI = join(ROOT, 'dist/pve-truenas.mjs');
 const GIB = 2 ** 30;
 /** ms; guards against hanging */
 const LIMIT = 120_000;
@@ -23,6 +25,7 @@ export interface Scene {
 }
 
 export const SCENES: readonly Scene[] = [
+  { name: 'setup', title: 'pve-truenas setup', play: setup },
   { name: 'health', title: 'pve-truenas health', play: () => onStage({}, { portals: '127.0.0.2:9' }, health) },
   { name: 'orphans', title: 'pve-truenas orphans', play: () => onStage({ clock: LATE }, {}, orphans) },
 ];
@@ -61,7 +64,11 @@ async function shown({ daemon }: Stage, ...argv: readonly string[]): Promise<str
     [],
     AbortSignal.timeout(LIMIT),
   );
-  return `\x1b[1mroot@pve1:~#\x1b[0m pve-truenas ${argv.join(' ')}\r\n${output}`;
+  return `${typed(...argv)}${output}`;
+}
+
+function typed(...argv: readonly string[]): string {
+  return `\x1b[1mroot@pve1:~#\x1b[0m pve-truenas ${argv.join(' ')}\r\n`;
 }
 
 /** One of two portals is away: the storage works, and what is wrong stands there with its cure. */
@@ -90,4 +97,54 @@ async function orphans(stage: Stage): Promise<string> {
   await callArray(sim, 'pool.snapshot.clone', { snapshot: `${dataset}/${used}@vzdump`, dataset_dst: clone });
   daemon.guests({ 100: `scsi0: nas:${used},size=32G\n` });
   return shown(stage, 'orphans', 'nas');
+}
+
+const PASSWORD = 'correct horse';
+
+/** The wizard against an array that holds a pool only. The flags that are not shown say where the stage is. */
+async function setup(): Promise<string> {
+  const sim = await launchSimulator({ seed: null, blocks: 'tgt', delays: false, password: PASSWORD });
+  const daemon = new DaemonProcess();
+  const at = (name: string): string => join(daemon.directory, name);
+  try {
+    mkdirSync(at('pve/priv/storage'), { recursive: true, mode: 0o700 });
+    writeFileSync(at('pve/.members'), JSON.stringify({ nodename: 'pve1', version: 1 }));
+    writeFileSync(at('pve/storage.cfg'), '');
+    mkdirSync(at('bin'));
+    symlinkSync(join(ROOT, 'test/flows/testing/pvesh-lite'), at('bin/pvesh'));
+    const places = ['--storage-cfg', at('pve/storage.cfg'), '--priv-dir', at('pve/priv/storage')];
+    await daemon.start({}, places);
+    const pvesm = ['perl', '-T', join(ROOT, 'perl/t/bin/pvesm-lite'), ...places, '--run-dir', at('run'), '--link-dir', at('links')];
+    // the names by which QEMU and the tools of libiscsi log in where the node has none; told as those of three nodes
+    const initiators = Object.entries({
+      pve1: 'iqn.2008-11.org.linux-kvm',
+      pve2: 'iqn.2007-10.com.github:sahlberg:libiscsi:iscsi-inq',
+      pve3: 'iqn.2007-10.com.github:sahlberg:libiscsi:iscsi-readcapacity16',
+    }).flatMap(([node, name]) => ['--node', `${node}=${name}`]);
+    const where = ['--pve-dir', at('pve'), '--port', String(sim.port), '--initiator', 'qemu', ...initiators];
+    const { output } = await runAtTerminal(
+      [process.execPath, CLI, 'setup', ...where],
+      {
+        PATH: `${at('bin')}:${process.env['PATH'] ?? ''}`,
+        PVE_TRUENAS_SOCKET: daemon.socket,
+        PVESH_LITE: [...pvesm, '--socket', daemon.socket, '--node', 'pve1'].join(' '),
+        TZ: 'UTC',
+      },
+      [
+        { prompt: 'name or address of TrueNAS: ', answer: '127.0.0.1' },
+        { prompt: 'Is this your TrueNAS? [y/N] ', answer: 'y' },
+        { prompt: 'administrator [truenas_admin]: ', answer: '' },
+        { prompt: 'kept nowhere): ', answer: PASSWORD },
+        { prompt: 'made when it is missing [tank/proxmox]: ', answer: '' },
+        { prompt: "the disks' traffic", answer: '127.0.0.1' },
+        { prompt: 'id of the storage in PVE', answer: 'nas' },
+        { prompt: 'Go on? [y/N] ', answer: 'y' },
+      ],
+      AbortSignal.timeout(LIMIT),
+    );
+    return `${typed('setup')}${output}`;
+  } finally {
+    await daemon.dispose();
+    await sim.stop();
+  }
 }
