@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { recorded } from '../testing/recorded.ts';
+import { recorded } from '../../host/testing/recordings.ts';
 import { judgeTimes, parseIscsidConf } from './iscsid.ts';
 
 const DEBIAN = recorded('iscsiadm-2.1.11/iscsid-conf').stdout;

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { recorded } from '../testing/recorded.ts';
+import { recorded } from '../../host/testing/recordings.ts';
 import { accepts, judgeLvm, parseLvmConfig } from './lvm-filter.ts';
 
 const BOTH = { disks: true, maps: true };

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { recorded } from '../testing/recorded.ts';
+import { recorded } from '../../host/testing/recordings.ts';
 import { judgeMultipath, readMultipathConf, type MultipathSettings } from './multipath.ts';
 
 const shown = (name: string): MultipathSettings =>

@@ -3,7 +3,7 @@ import { deadlineAfter } from '../../core/deadline.ts';
 import { ManualClock } from '../../core/testing/manual-clock.ts';
 import type { Finding } from '../finding.ts';
 import { FakeNode } from '../testing/fake-node-ports.ts';
-import { recorded } from '../testing/recorded.ts';
+import { recorded } from '../../host/testing/recordings.ts';
 import { checkApart, checkWay } from './way.ts';
 
 const PORTAL = { host: '10.99.0.5', port: 3260 };

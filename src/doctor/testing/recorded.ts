@@ -1,25 +1,6 @@
-import { readFileSync } from 'node:fs';
-import { join, posix } from 'node:path';
+import { posix } from 'node:path';
 import { MemoryFiles } from '../../host/testing/memory-files.ts';
-
-const RECORDED = join(import.meta.dirname, '../../host/testing/recorded');
-
-/** Where the files of test/lab/record/doctor-outputs come from. */
-export const LINUX = 'linux-6.12.117+deb13-amd64';
-
-interface Recorded {
-  readonly exitCode: number;
-  readonly stdout: string;
-  readonly stderr: string;
-}
-
-/** What a program said in a VM with real targets, sessions and multipath (test/lab/record). */
-export function recorded(name: string): Recorded {
-  const text = readFileSync(join(RECORDED, `${name}.txt`), 'utf8');
-  const [, exit, stdout, stderr] = /^\$ .*\nexit (\d+)\n--- stdout\n([^]*)--- stderr\n([^]*)$/.exec(text) ?? [];
-  if (exit === undefined || stdout === undefined || stderr === undefined) throw new Error(`${name} is no recording`);
-  return { exitCode: Number(exit), stdout, stderr };
-}
+import { LINUX, recorded } from '../../host/testing/recordings.ts';
 
 /** The sessions, block devices and links of a recorded node: lines `PATH -> LINK`, `PATH = VALUE` and `PATH is a block device`. */
 export function recordedNode(situation: string): MemoryFiles {

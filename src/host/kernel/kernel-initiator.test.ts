@@ -83,6 +83,21 @@ describe('KernelInitiator.attach', () => {
     expect(await older.node.files.read(`/etc/iscsi/nodes/${IQN}/10.0.0.1,3260`)).toContain('node.session.scan = manual');
   });
 
+  it('F-109: finishes a record that was made and no more: the login would show all LUNs. One by hand for each start of the node stays', async () => {
+    const path = `/var/lib/iscsi/nodes/${IQN}/10.0.0.1,3260`;
+    const crashed = setup();
+    await crashed.node.commands.run(['iscsiadm', '-m', 'node', '-o', 'new', '-T', IQN, '-p', '10.0.0.1:3260'], {
+      deadline: crashed.within(),
+    });
+    await crashed.host.attach(lun(), crashed.within());
+    expect(await crashed.node.files.read(path)).toContain('node.session.scan = manual');
+    const byHand = setup();
+    const record = `node.name = ${IQN}\nnode.discovery_type = static\nnode.startup = automatic\nnode.session.scan = auto`;
+    byHand.node.files.put(path, record);
+    await byHand.host.attach(lun(), byHand.within());
+    expect(await byHand.node.files.read(path)).toBe(record);
+  });
+
   it('writes CHAP secrets into the record, 0600, and never into an argument; an existing record keeps the rest', async () => {
     const { node, host, within } = setup();
     const path = `/var/lib/iscsi/nodes/${IQN}/10.0.0.1,3260`;
@@ -180,6 +195,15 @@ describe('KernelInitiator.attach', () => {
       code: 'LOGIN_FAILED',
       message: expect.stringContaining('mutual CHAP') as string,
       causes: [expect.stringContaining('peer secret'), expect.any(String)] as string[],
+    });
+  });
+
+  it('RP-16: a failed login is told with the reason that iscsiadm gives, not with its last line', async () => {
+    const { target, host, within } = setup();
+    target.refusals.set('10.0.0.1:3260', 8);
+    await expect(host.attach(lun(), within())).rejects.toMatchObject({
+      code: 'LOGIN_FAILED',
+      message: expect.stringContaining('iscsiadm exit code 8: connection timed out') as string,
     });
   });
 

@@ -186,7 +186,7 @@ export class PortalLogin {
         await dropNodeRecord(this.#context, spec.iqn, portal);
         continue;
       }
-      throw loginRefused(spec, portal, answer.exitCode, lastLine(answer.stderr));
+      throw loginRefused(spec, portal, answer.exitCode, reasonIn(answer.stderr));
     }
     const session = await this.#loggedIn(spec, portal, addresses, deadline, SESSION_SHOWS_MS);
     if (session === undefined) throw loginError(portal, 'iscsiadm said it is logged in, but the kernel shows no such session');
@@ -196,6 +196,11 @@ export class PortalLogin {
 
 function loginError(portal: PortalAddress, why: string, cause?: unknown): StorageError {
   return new StorageError('LOGIN_FAILED', `portal ${portalText(portal)}: ${why}`, cause === undefined ? {} : { cause });
+}
+
+/** iscsiadm ends with "Could not log into all portals" whatever it was; the line before has the reason. */
+function reasonIn(stderr: string): string {
+  return lastLine(/^iscsiadm: initiator reported error \(\d+ - (.+)\)$/m.exec(stderr)?.[1] ?? stderr);
 }
 
 /** iscsiadm's exit codes (iscsiadm(8), RP-16) as what the user can do about them. */

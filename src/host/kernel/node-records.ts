@@ -42,6 +42,11 @@ export async function ensureNodeRecord(
       throw new StorageError('HOST_COMMAND', `iscsiadm made no node record for ${iqn} at ${portalText(portal)} below ${where}`);
     }
     for (const record of records) await updateRecord(context, record, OURS);
+  } else {
+    for (const record of records) {
+      // Made by us, and the daemon was killed before it could say how: a login would show the node every LUN of the target.
+      if (holds((await context.files.read(record)) ?? '', JUST_MADE)) await updateRecord(context, record, OURS);
+    }
   }
   if (chap === undefined) return;
   for (const record of records) await updateRecord(context, record, chapSettings(chap));
@@ -54,6 +59,9 @@ export async function dropNodeRecord(context: HostContext, iqn: string, portal: 
 
 /** What the daemon gives to records that it makes: no login at boot (it does that itself), no scan of all LUNs at login (law 4). */
 const OURS = { 'node.startup': 'manual', 'node.session.scan': 'manual' } as const;
+
+/** What `iscsiadm -o new` leaves and nothing else does: a discovery writes its own type, an administrator the startup that he wants. */
+const JUST_MADE = { 'node.discovery_type': 'static', 'node.startup': 'manual', 'node.session.scan': 'auto' } as const;
 
 /** All node records of this node: target, portal, and whether they have the settings of the daemon's own. Reads no secret. */
 export async function nodeRecords(
@@ -70,12 +78,16 @@ export async function nodeRecords(
       const texts = await Promise.all(
         (inside.length === 0 ? [path] : inside.map((iface) => `${path}/${iface}`)).map((one) => files.read(one)),
       );
-      const lines = new Set(texts.flatMap((text) => (text ?? '').split('\n').map((line) => line.trim())));
-      const likeOurs = Object.entries(OURS).every(([key, value]) => lines.has(`${key} = ${value}`));
+      const likeOurs = holds(texts.join('\n'), OURS);
       found.push({ iqn, host: portal[1] ?? '', port: Number(portal[2]), likeOurs });
     }
   }
   return found;
+}
+
+function holds(record: string, settings: Readonly<Record<string, string>>): boolean {
+  const lines = new Set(record.split('\n').map((line) => line.trim()));
+  return Object.entries(settings).every(([name, value]) => lines.has(`${name} = ${value}`));
 }
 
 function chapSettings(chap: ChapSecrets): Record<string, string> {

@@ -6,6 +6,12 @@ export interface FakeDisk {
   size: number;
 }
 
+/** What a device answers with; `naa` null: LIO's virtual LUN 0, which has none (RP-14). */
+export interface ServedDisk {
+  readonly naa: string | null;
+  readonly size: number;
+}
+
 /** A target as the array serves it now. */
 export interface FakeTarget {
   readonly iqn: string;
@@ -46,7 +52,7 @@ export interface FakeNodeState {
   sessionOf(target: FakeTarget, portal: string): boolean;
   login(target: FakeTarget, portal: string): number;
   /** What a LUN serves now; null when nothing is mapped. */
-  served(device: ScsiDevice): FakeDisk | null;
+  served(device: ScsiDevice): ServedDisk | null;
   deviceOf(block: string): ScsiDevice | undefined;
   addMap(naa: string): DmMap;
   resizeMap(naa: string): void;

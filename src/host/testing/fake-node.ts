@@ -2,7 +2,7 @@ import { NO_METER } from '../../core/metrics.ts';
 import type { HostContext } from '../host-context.ts';
 import type { LogFields } from '../../core/ports.ts';
 import { FakeCommands } from './fake-commands.ts';
-import type { DmMap, FakeDisk, FakeNodeState, FakeTarget, ScsiDevice } from './fake-node-state.ts';
+import type { DmMap, FakeNodeState, FakeTarget, ScsiDevice, ServedDisk } from './fake-node-state.ts';
 import { MemoryFiles } from './memory-files.ts';
 import { VirtualClock } from './virtual-clock.ts';
 
@@ -116,11 +116,11 @@ export class FakeNode implements FakeNodeState {
   // SCSI devices
 
   /** What the LUN behind a device is now, whatever the kernel believes. */
-  served(device: ScsiDevice): FakeDisk | null {
+  served(device: ScsiDevice): ServedDisk | null {
     const disk = device.target.luns.get(device.lun);
     if (disk !== undefined) return disk;
     // RP-14: LIO's virtual LUN 0
-    return device.lun === 0 ? { naa: `0x6001405${'0'.repeat(25)}`, size: 32768 } : null;
+    return device.lun === 0 ? { naa: null, size: 32768 } : null;
   }
 
   /** The kernel finds a device, and udev names it later. */
@@ -135,6 +135,9 @@ export class FakeNode implements FakeNodeState {
     this.devices.set(address, { address, block, target, lun, cachedNaa: digits });
     const device = `/sys/class/scsi_device/${address}/device`;
     this.files.put(`${device}/wwid`, `naa.${digits}\n`);
+    this.files.put(`${device}/vendor`, 'TrueNAS \n');
+    this.files.put(`${device}/model`, 'iSCSI Disk      \n');
+    this.files.put(`${device}/state`, 'running\n');
     this.files.put(`${device}/delete`, '');
     this.files.put(`${device}/rescan`, '');
     this.files.put(`${device}/block/${block}/size`, '');
@@ -202,7 +205,10 @@ export class FakeNode implements FakeNodeState {
     this.resizeMap(naa);
     this.files.putBlock(`/dev/${map.block}`);
     this.clock.after(this.mapperDelay, () => {
-      if (this.maps.has(naa)) this.files.putLink(`/dev/mapper/${name}`, `../${map.block}`);
+      if (!this.maps.has(naa)) return;
+      this.files.putLink(`/dev/mapper/${name}`, `../${map.block}`);
+      // udev gives the names of the paths to their map
+      for (const link of [`wwn-0x${naa}`, `scsi-3${naa}`]) this.files.putLink(`/dev/disk/by-id/${link}`, `../../${map.block}`);
     });
     return map;
   }
@@ -222,6 +228,10 @@ export class FakeNode implements FakeNodeState {
     this.files.drop(`/sys/class/block/${map.block}`);
     this.files.drop(`/dev/${map.block}`);
     this.files.drop(`/dev/mapper/${map.name}`);
-    for (const device of this.devices.values()) this.files.drop(`/sys/class/block/${device.block}/holders/${map.block}`);
+    for (const device of this.devices.values()) {
+      this.files.drop(`/sys/class/block/${device.block}/holders/${map.block}`);
+      if (device.cachedNaa !== map.naa) continue;
+      for (const link of [`wwn-0x${map.naa}`, `scsi-3${map.naa}`]) this.files.putLink(`/dev/disk/by-id/${link}`, `../../${device.block}`);
+    }
   }
 }
