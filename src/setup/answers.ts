@@ -28,14 +28,17 @@ const answersModel = z.strictObject({
   fingerprint: ruled(fingerprintRule).optional().describe('SHA-256 fingerprint of its certificate; asked for when it is not trusted'),
   admin: ruled(usernameRule).default('truenas_admin').describe('administrator who makes what is missing'),
   dataset: ruled(datasetRule).describe('dataset for the volumes, POOL/NAME; made when it is missing'),
-  transport: z.enum(['iscsi', 'nvme-tcp']).default('iscsi').describe('iscsi; with nvme-tcp TrueNAS is made ready and no storage is added'),
+  transport: z
+    .enum(['iscsi', 'nvme-tcp'])
+    .default('iscsi')
+    .describe('iscsi or nvme-tcp; with nvme-tcp TrueNAS is made ready and no storage is added'),
   target: ruled(targetRule).default('proxmox').describe('iSCSI target, its short name'),
   portals: z.array(ip).min(1).max(64).describe('addresses of TrueNAS that serve iSCSI or NVMe/TCP'),
   multipath: z.boolean().default(false).describe('use the paths to all portals at once, by multipath-tools'),
   initiators: z.record(nodeName, iqn).default({}).describe('IQN of each node; that of this node is read by itself'),
   hosts: z.record(nodeName, ruled(nqnRule)).default({}).describe('NQN of each node, for NVMe/TCP; that of this node is read by itself'),
   user: ruled(usernameRule).default('pve-truenas').describe('TrueNAS user that owns the API key'),
-  initiator: z.enum(['kernel', 'qemu']).default('kernel').describe('whose iSCSI initiator the VMs use'),
+  initiator: z.enum(['kernel', 'qemu']).default('kernel').describe('whose iSCSI initiator the VMs use: kernel or qemu'),
   probe: z.boolean().default(true).describe('write to a disk of 1 GiB at the end, and free it'),
 });
 export type Answers = z.output<typeof answersModel>;

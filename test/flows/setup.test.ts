@@ -243,6 +243,15 @@ describe('pve-truenas setup', () => {
     expect(refused.status).toBe(2);
   });
 
+  it('makes nothing on TrueNAS while the daemon of this node cannot be asked', async () => {
+    const node = await begin('25.10', 'memory');
+    node.sim.resetCalls();
+    const refused = await node.setup([], { PVE_TRUENAS_SOCKET: join(node.daemon.directory, 'nobody.sock') });
+    expect(refused).toMatchObject({ status: 2, err: expect.stringContaining('[DAEMON_UNREACHABLE]') as string });
+    expect(refused.err).toContain('State: nothing was changed');
+    expect(node.changes()).toEqual([]);
+  });
+
   it('does not log in again when the array takes no more logins', async () => {
     const node = await begin('25.10', 'memory');
     node.sim.faults.add({ fault: 'error', method: 'auth.login_ex', errno: 16, reason: '[EBUSY] Rate Limit Exceeded' });

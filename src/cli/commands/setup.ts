@@ -43,6 +43,8 @@ interface Options {
   readonly [answer: string]: unknown;
 }
 
+/** ms for a step of the probe disk */
+const DISK_MS = 120_000;
 /** Answers whose flag takes one value. */
 const PLAIN = ['storage', 'host', 'port', 'fingerprint', 'admin', 'dataset', 'transport', 'target', 'user', 'initiator'] as const;
 
@@ -133,7 +135,8 @@ async function inMode(options: Options, context: CommandContext, stop: AbortSign
   const report: Report = { storage: answers.storage, mode, steps: [] };
   const tell = teller(report, context);
   const owner = { storage: answers.storage, cluster: cluster.name };
-  const run: SetupRun = { answers, owner, array, fingerprint, pve, daemon: context.daemon, stop, tell };
+  const daemon = { ...context.daemon, timeoutMs: Math.max(context.daemon.timeoutMs, DISK_MS) };
+  const run: SetupRun = { answers, owner, array, fingerprint, pve, daemon, stop, tell };
   try {
     if (!json) io.out(`${clean(array.version)} at ${clean(answers.host)}, storage ${clean(answers.storage)}\n`);
     const exit = await MODES[mode]({ run, report, options, context, interview });

@@ -4,15 +4,19 @@ import { hostname } from 'node:os';
 import { dirname, join } from 'node:path';
 import { z } from 'zod';
 import { readSecret } from '../../config/secrets.ts';
+import { STORAGE_TYPE } from '../../config/schema.ts';
 import { parseStorageCfg, type StorageSection } from '../../config/storage-cfg.ts';
 import { StorageError } from '../../core/errors.ts';
-import { runProgram, wordsOf } from './run-program.ts';
+import { type RunProgram, runProgram, wordsOf } from './run-program.ts';
 
 const members = z.looseObject({
   nodename: z.string(),
   cluster: z.looseObject({ name: z.string() }).optional(),
   nodelist: z.record(z.string(), z.unknown()).optional(),
 });
+
+const vmid = z.coerce.number().int().min(100).max(999_999_999);
+const vmlist = z.looseObject({ ids: z.record(z.string(), z.unknown()) });
 
 export interface Cluster {
   /** Name of the cluster, or of its only node, and a few digits: half of all single nodes are called pve. */
@@ -27,9 +31,11 @@ const COMMAND_MS = 120_000;
 /** PVE as setup touches it: its files below /etc/pve, and its API by `pvesh`. */
 export class PveNode {
   readonly #directory: string;
+  readonly #run: RunProgram;
 
-  constructor(directory: string) {
+  constructor(directory: string, run: RunProgram = runProgram) {
     this.#directory = directory;
+    this.#run = run;
   }
 
   /** Name and nodes of the cluster; of a single node its own. */
@@ -103,31 +109,48 @@ export class PveNode {
 
   /** The key is not among the settings: arguments are visible to every user of the node (law 10). */
   async addStorage(storage: string, settings: Readonly<Record<string, string>>): Promise<void> {
-    await pvesh(addArguments(storage, settings));
+    const args = addArguments(storage, settings);
+    await this.#pve(args, ['add', STORAGE_TYPE, storage, ...args.slice(args.indexOf(STORAGE_TYPE) + 1)]);
   }
 
   async removeStorage(storage: string): Promise<void> {
-    await pvesh(['delete', `/storage/${storage}`]);
+    await this.#pve(['delete', `/storage/${storage}`], ['remove', storage]);
   }
 
   /** A VMID that no guest has. */
   async freeVmid(): Promise<number> {
-    const text = (await pvesh(['get', '/cluster/nextid', '--output-format', 'json'])).trim().replace(/"/g, '');
-    return z.coerce.number().int().min(100).max(999_999_999).parse(text);
+    const text = await this.#pve(['get', '/cluster/nextid', '--output-format', 'json'], null);
+    if (text !== null) return vmid.parse(text.trim().replace(/"/g, ''));
+    const list = vmlist.safeParse(parseJson((await readOrNull(join(this.#directory, '.vmlist'))) ?? ''));
+    const taken = list.success ? Object.keys(list.data.ids).map(Number) : [];
+    return Array.from({ length: taken.length + 1 }, (_, index) => 100 + index).find((id) => !taken.includes(id)) ?? 100;
+  }
+
+  /**
+   * By `pvesh`, or by `pvesm` where a node has the storage part of PVE alone: both are the same API. Null where there is neither.
+   * Errors: HOST_COMMAND with what it wrote.
+   */
+  async #pve(args: readonly string[], instead: readonly string[] | null): Promise<string | null> {
+    try {
+      return await this.#output('pvesh', args);
+    } catch (error) {
+      const cause = error instanceof StorageError ? error.cause : null;
+      if (!(cause instanceof Error && 'code' in cause && cause.code === 'ENOENT')) throw error;
+      return instead === null ? null : this.#output('pvesm', instead);
+    }
+  }
+
+  async #output(program: string, args: readonly string[]): Promise<string> {
+    const result = await this.#run(program, args, COMMAND_MS);
+    if (result.exitCode === 0) return result.stdout;
+    throw new StorageError('HOST_COMMAND', `${program} ${args.slice(0, 2).join(' ')}: ${wordsOf(result)}`);
   }
 }
 
 /** What `pvesh` is given to add the storage; shown by a dry run too. */
 export function addArguments(storage: string, settings: Readonly<Record<string, string>>): readonly string[] {
   const flags = Object.entries(settings).flatMap(([name, value]) => [`--${name}`, value]);
-  return ['create', '/storage', '--storage', storage, '--type', 'truenasplugin', ...flags];
-}
-
-/** Errors: HOST_COMMAND with what it wrote. */
-async function pvesh(args: readonly string[]): Promise<string> {
-  const result = await runProgram('pvesh', args, COMMAND_MS);
-  if (result.exitCode === 0) return result.stdout;
-  throw new StorageError('HOST_COMMAND', `pvesh ${args.slice(0, 2).join(' ')}: ${wordsOf(result)}`);
+  return ['create', '/storage', '--storage', storage, '--type', STORAGE_TYPE, ...flags];
 }
 
 async function readOrNull(path: string): Promise<string | null> {

@@ -11,6 +11,8 @@ export interface ProgramResult {
   readonly exitCode: number;
 }
 
+export type RunProgram = (program: string, args: readonly string[], ms: number) => Promise<ProgramResult>;
+
 /**
  * Runs a program of the node, without a shell. It is in a session of its own: Ctrl-C at the terminal is for setup, which takes back what was
  * made, and must not cut the program off halfway. Errors: HOST_COMMAND when it is missing or killed, or takes longer than `ms`.

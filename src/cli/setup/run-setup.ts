@@ -115,6 +115,8 @@ async function work(run: SetupRun, done: Done[]): Promise<void> {
   const { answers, array, tell, stop } = run;
   const before = await compare(run);
   if (before.problems.length > 0) throw refused(before.problems);
+  // Without it nothing that is made could be tried: better to know before.
+  if (answers.transport === 'iscsi') await askDaemon(run.daemon, 'daemon.hello', {});
   await applyPlan(array, before.plan, done, tell, stop);
   await giveKey(run, before, done);
   if (answers.transport === 'nvme-tcp') {
