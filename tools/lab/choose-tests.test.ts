@@ -17,6 +17,7 @@ describe('the tests of the lab that have a word', () => {
   it('are those with it in their name, in whatever case, taken literally', () => {
     expect(names('resize')).toEqual(['a node resize: the new size (RP-11)']);
     expect(names('(rp-11)')).toHaveLength(1);
+    expect(names('detach|link')).toEqual(['a node detach', 'two paths link down']);
   });
 
   it('are all of a file with it in its path, and no other file is run', () => {

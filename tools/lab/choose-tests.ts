@@ -16,11 +16,12 @@ export function parseTests(json: string): readonly ListedTest[] {
   return listed.parse(JSON.parse(json));
 }
 
-/** The tests whose name, or file's path below `folder`, has the word in it, in whatever case. Errors: none has. */
+/** The tests whose name, or file's path below `folder`, has the word (or one of several with `|` between) in it, in whatever case. Errors: none has. */
 export function chooseTests(tests: readonly ListedTest[], folder: string, word: string): Choice {
-  const wanted = word.toLowerCase();
+  const words = word.toLowerCase().split('|');
+  const has = (text: string): boolean => words.some((one) => text.toLowerCase().includes(one));
   const below = (file: string): string => file.replace(`${folder}/`, '').replace(/\.test\.ts$/, '');
-  const chosen = tests.filter(({ name, file }) => below(file).toLowerCase().includes(wanted) || name.toLowerCase().includes(wanted));
+  const chosen = tests.filter(({ name, file }) => has(below(file)) || has(name));
   if (chosen.length === 0) {
     const files = [...new Set(tests.map(({ file }) => below(file)))].sort();
     throw new Error(`no test of the lab has "${word}" in its name or file; the files are: ${files.join(', ')}`);

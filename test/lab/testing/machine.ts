@@ -37,6 +37,23 @@ export class Machine {
     return new Machine(name);
   }
 
+  /** The VM as `keep(state)` left it, in this worker; null where none of this name runs that has been kept so. */
+  static async again(name: string, state: string): Promise<Machine | null> {
+    const machine = new Machine(name);
+    try {
+      await machine.#monitor('stop', `loadvm ${state}`, 'cont');
+    } catch {
+      return null;
+    }
+    await machine.sh(`date -s @${(Date.now() / 1000).toFixed(3)} > /dev/null`);
+    return machine;
+  }
+
+  /** What takes long to make and each test of a file needs is made once and kept under a name. */
+  async keep(state: string): Promise<void> {
+    await this.#monitor('stop', `savevm ${state}`, 'cont');
+  }
+
   /** Output without blanks around it. Errors: the script's exit status is not 0, with its output. `seconds`: until it is killed. */
   async sh(text: string, seconds = 60, stdin: Buffer | string = ''): Promise<string> {
     const answer = await this.#agent.run(`set -e\n${text}`, { seconds, stdin });
@@ -46,11 +63,15 @@ export class Machine {
 
   /** Stands still, for the next `restore` in this worker to take over; the end of the run takes it down. */
   async stop(): Promise<void> {
-    await script('qmp', join(this.directory, 'qmp.sock'), 'stop');
+    await this.#monitor('stop');
   }
 
   /** The power goes: nothing of it is kept. */
   async cutPower(): Promise<void> {
     await script('vm', 'stop', this.name);
+  }
+
+  async #monitor(...commands: readonly string[]): Promise<void> {
+    await script('qmp', join(this.directory, 'qmp.sock'), ...commands);
   }
 }
