@@ -36,13 +36,17 @@ async function changesOf(stage: SetupStage): Promise<readonly { readonly method:
   return counts.flatMap(([method, count]) => Array.from({ length: count }, (_, index) => ({ method, nth: index + 1 })));
 }
 
+const FAULTS = ['cut-before', 'cut-after', 'drop-answer'] as const;
+/** A change that happened and is not known of: where the releases differ, they differ in this. */
+const LOST = ['cut-after'] as const;
+
 describe.each([
-  { release: '25.04', transport: 'iscsi', changes: 10 },
-  { release: '25.10', transport: 'iscsi', changes: 10 },
-  { release: '26.0', transport: 'iscsi', changes: 10 },
-  { release: '25.10', transport: 'nvme-tcp', changes: 14 },
-  { release: '26.0', transport: 'nvme-tcp', changes: 14 },
-] as const)('setup on $release by $transport', ({ release, transport, changes }) => {
+  { release: '25.04', transport: 'iscsi', changes: 10, faults: LOST },
+  { release: '25.10', transport: 'iscsi', changes: 10, faults: FAULTS },
+  { release: '26.0', transport: 'iscsi', changes: 10, faults: LOST },
+  { release: '25.10', transport: 'nvme-tcp', changes: 14, faults: FAULTS },
+  { release: '26.0', transport: 'nvme-tcp', changes: 14, faults: LOST },
+] as const)('setup on $release by $transport', ({ release, transport, changes, faults }) => {
   it('makes what is missing, and a second run finds all of it', async () => {
     const stage = await begin(release, transport);
     const done = await stage.run();
@@ -52,7 +56,7 @@ describe.each([
     expect(await stage.state()).toEqual(state);
   });
 
-  it.each(['cut-before', 'cut-after', 'drop-answer'] as const)(
+  it.each(faults)(
     'ends in the same state after %s at each of its changes',
     async (fault) => {
       const clean = await begin(release, transport);
