@@ -73,6 +73,7 @@ export function suites(pveSources: string, withLab: boolean): readonly Suite[] {
     limit: 1800,
     stage: 'alone',
   };
+  const firstDisk: Suite = { ...pve, name: 'pve-first-disk', argv: ['test/pve/first-disk'] };
   const lab: Suite = {
     name: 'lab',
     group: 'lab',
@@ -106,7 +107,9 @@ export function suites(pveSources: string, withLab: boolean): readonly Suite[] {
     vitest('performance', 1500, 'alone'),
     vitest('flows', 1500, 'waiting'),
     vitest('chaos', 1500, 'waiting'),
-    pveSources === '' ? { ...pve, leftOut: 'PVE_SRC is not set; make test-pve PVE_SRC=DIR runs it' } : pve,
+    ...[pve, firstDisk].map((suite) =>
+      pveSources === '' ? { ...suite, leftOut: 'PVE_SRC is not set; make test-pve PVE_SRC=DIR runs it' } : suite,
+    ),
     withLab ? lab : { ...lab, leftOut: 'make test-lab runs it' },
   ];
 }
