@@ -237,6 +237,8 @@ export interface ArrayPort {
   // changes: never replayed
   createZvol(zvol: CreateZvol, deadline: Deadline): Promise<Zvol>;
   resizeZvol(id: string, volsize: number, forceSize: boolean, deadline: Deadline): Promise<void>;
+  /** Reserves bytes for the volume's own data: its volsize makes it thick. TrueNAS refuses more than that. */
+  reserveZvol(id: string, bytes: number, deadline: Deadline): Promise<void>;
   /** Non-recursive. "true" is not proof (law 6): look afterwards. */
   deleteZvol(id: string, deadline: Deadline): Promise<void>;
   createExtent(extent: CreateExtent, deadline: Deadline): Promise<Extent>;

@@ -147,6 +147,7 @@ export function createArray(options: ArrayOptions): TrueNasArray {
 
     createZvol: (zvol, deadline) => run(datasets.zvolCreate(zvol), deadline),
     resizeZvol: (id, volsize, forceSize, deadline) => runVoid(datasets.zvolResize(id, volsize, forceSize), deadline),
+    reserveZvol: (id, bytes, deadline) => runVoid(datasets.zvolReserve(id, bytes), deadline),
     deleteZvol: (id, deadline) => runVoid(datasets.zvolDelete(id), deadline),
     createExtent: (extent, deadline) => createExtent(run, clock, extent, deadline),
     deleteExtent: (id, deadline) => runVoid(iscsi.extentDelete(id), deadline),

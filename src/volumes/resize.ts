@@ -12,7 +12,7 @@ import { explainNoSpace, needOfGrowth } from './space.ts';
 
 /**
  * Grows a volume to `size` bytes (rounded up to its block size) and returns when this node's device shows it: QEMU's
- * block_resize follows at once (pve-storage-api 6.1). One change. Returns the new size.
+ * block_resize follows at once (pve-storage-api 6.1). One change; two for a thick volume. Returns the new size.
  * Errors: VOLUME_MISSING, SIZE_INVALID, SHRINK_REFUSED, NO_SPACE, PREFLIGHT_FAILED and what its checks say.
  */
 export async function resize(context: StorageContext, volname: string, size: number, deadline: Deadline): Promise<number> {
@@ -36,7 +36,7 @@ export async function resize(context: StorageContext, volname: string, size: num
   });
 }
 
-/** The one change. Errors: NO_SPACE with numbers read now, when somebody else took the space meanwhile. */
+/** The change. Errors: NO_SPACE with numbers read now, when somebody else took the space meanwhile. */
 async function growZvol(context: StorageContext, zvol: Zvol, size: number, deadline: Deadline): Promise<void> {
   const { array, config, inventory } = context;
   const need = needOfGrowth(context, zvol, size);
@@ -49,5 +49,22 @@ async function growZvol(context: StorageContext, zvol: Zvol, size: number, deadl
     if (error instanceof RefusedError && error.code === 'NO_SPACE') throw await explainNoSpace(context, need, error, deadline);
     throw error;
   }
-  if (need.thick) inventory.spend(config.dataset, need.requested);
+  if (!need.thick) return;
+  await reserve(context, zvol, size, deadline);
+  inventory.spend(config.dataset, need.requested);
+}
+
+/** A thick volume stays thick: ZFS does not let the reservation grow with it. Errors: NO_SPACE; the volume has grown then. */
+async function reserve(context: StorageContext, zvol: Zvol, size: number, deadline: Deadline): Promise<void> {
+  const { array } = context;
+  try {
+    await changeOnce(
+      () => array.reserveZvol(zvol.id, size, deadline),
+      async () => (((await array.zvol(zvol.id, deadline))?.used ?? 0) >= size ? undefined : null),
+    );
+  } catch (error) {
+    if (error instanceof RefusedError && error.code === 'NO_SPACE')
+      throw await explainNoSpace(context, needOfGrowth(context, zvol, size), error, deadline);
+    throw error;
+  }
 }

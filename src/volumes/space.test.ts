@@ -235,6 +235,18 @@ describe('resize', () => {
     expect(w.array.calls).toEqual(['resizeZvol']);
   });
 
+  it('keeps a thick volume thick by a second call, because ZFS leaves a reservation of exactly its size as it is', async () => {
+    const w = await withDisk(100 * GIB, THICK);
+    const [zvol] = w.array.zvolsById.values();
+    if (zvol === undefined) throw new Error('no zvol');
+    w.array.zvolsById.set(zvol.id, { ...zvol, used: zvol.volsize });
+    await w.run((context, deadline) => context.inventory.refreshDataset('tank/pve', deadline));
+    w.array.calls.length = 0;
+    await growing(w, 12 * GIB);
+    expect(w.array.calls).toEqual(['resizeZvol', 'reserveZvol']);
+    expect(w.array.zvolsById.get(zvol.id)).toMatchObject({ volsize: 12 * GIB, used: 12 * GIB });
+  });
+
   it('asks for the growth, and names the rule for the whole volume', async () => {
     const w = await withDisk(8.5 * GIB);
     await expect(growing(w, 18 * GIB)).rejects.toMatchObject({

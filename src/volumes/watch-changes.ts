@@ -5,6 +5,7 @@ import { OutcomeUnknownError } from '../core/errors.ts';
 export const ARRAY_CHANGES: readonly (keyof ArrayPort)[] = [
   'createZvol',
   'resizeZvol',
+  'reserveZvol',
   'deleteZvol',
   'createExtent',
   'deleteExtent',

@@ -57,7 +57,7 @@ export class Datasets implements DatasetOperations {
       (record.type === 'VOLUME' ? EMPTY_VOLUME_BYTES : EMPTY_FILESYSTEM_BYTES);
     if (needed > this.space.available(parentRecord)) throw new ZfsError('no-space', `cannot create '${wanted.name}': out of space`);
     if (record.type === 'VOLUME') {
-      checkVolsize(record.properties);
+      checkVolsize(wanted.name, record.properties);
       await this.state.blocks.create(record.guid, bytesOf(record, 'volsize'));
     }
     this.state.insertDataset(record);
@@ -65,8 +65,8 @@ export class Datasets implements DatasetOperations {
   }
 
   /**
-   * Sets native properties (null = inherit) and user properties (null = remove). A volume that had its whole size reserved
-   * keeps that when it grows. Errors: not-found, invalid-property, no-space.
+   * Sets native properties (null = inherit) and user properties (null = remove). A reservation of exactly the volume's size
+   * stays as it is when the volume grows: for ZFS only one with room for metadata makes a volume thick. Errors: not-found, invalid-property, no-space.
    */
   async setProperties(
     name: string,
@@ -82,9 +82,11 @@ export class Datasets implements DatasetOperations {
     const oldSize = bytesOf(record, 'volsize');
     const newSize = Number(next['volsize'] ?? 0);
     if (record.type === 'VOLUME') {
-      checkVolsize(next);
-      const thick = bytesOf(record, 'refreservation') >= oldSize && oldSize > 0;
-      if (thick && newSize !== oldSize && properties['refreservation'] === undefined) next['refreservation'] = String(newSize);
+      checkVolsize(name, next);
+      for (const key of ['refreservation', 'reservation'] as const) {
+        if (Number(properties[key] ?? 0) > oldSize)
+          throw new ZfsError('invalid-property', `cannot set property for '${name}': '${key}' is greater than current volume size`);
+      }
     }
     this.space.refresh();
     for (const key of ['refreservation', 'reservation'] as const) {
@@ -138,7 +140,10 @@ export class Datasets implements DatasetOperations {
   /** Renames a dataset with all below it; exports keep what they have open (RP-04). Errors: not-found, exists, invalid-name. */
   rename(name: string, newName: string): void {
     const record = this.state.mustDataset(name);
-    this.checkNewName(newName);
+    if (newName === name) return;
+    if (!validDatasetName(newName)) throw new ZfsError('invalid-name', `cannot create '${newName}': invalid character in name`);
+    if (this.state.dataset(newName) !== undefined)
+      throw new ZfsError('exists', `cannot rename '${name}': dataset already exists`, [newName]);
     const parent = parentName(newName);
     if (parent === null || parentName(name) === null)
       throw new ZfsError('invalid-name', `cannot rename '${name}': operation does not apply to pools`);
@@ -156,9 +161,10 @@ export class Datasets implements DatasetOperations {
   }
 }
 
-function checkVolsize(properties: Readonly<Record<string, string>>): void {
+function checkVolsize(name: string, properties: Readonly<Record<string, string>>): void {
   const size = Number(properties['volsize'] ?? 0);
   const block = Number(properties['volblocksize'] ?? 16_384);
-  if (!Number.isSafeInteger(size) || size <= 0) throw new ZfsError('invalid-property', `'volsize' must be a positive number`);
+  if (!Number.isSafeInteger(size) || size <= 0)
+    throw new ZfsError('invalid-property', `cannot create '${name}': volume size cannot be zero`);
   if (size % block !== 0) throw new ZfsError('invalid-property', `'volsize' must be a multiple of volume block size (${block})`);
 }

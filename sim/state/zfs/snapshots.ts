@@ -105,9 +105,10 @@ export class Snapshots implements SnapshotOperations {
   /** Errors: not-found, exists, invalid-name. */
   rename(fullName: string, newFullName: string): void {
     const snapshot = this.state.mustSnapshot(fullName);
+    if (newFullName === fullName) return;
     if (!validSnapshotName(newFullName)) throw new ZfsError('invalid-name', `cannot rename to '${newFullName}': invalid character in name`);
     if (this.state.snapshot(newFullName) !== undefined)
-      throw new ZfsError('exists', `cannot rename to '${newFullName}': dataset already exists`, [newFullName]);
+      throw new ZfsError('exists', `cannot rename '${fullName}': dataset already exists`, [newFullName]);
     snapshot.name = newFullName.slice(newFullName.indexOf('@') + 1);
     this.state.touch();
   }

@@ -67,7 +67,7 @@ export class ZfsState {
       type: 'FILESYSTEM',
       createtxg: 1,
       creation: this.seconds(),
-      properties: { compression: 'lz4', xattr: 'sa', acltype: 'posix', aclmode: 'discard', atime: 'off' },
+      properties: { compression: 'lz4', xattr: 'on', acltype: 'posix', aclmode: 'discard', atime: 'off' },
       userProperties: {},
       origin: null,
     });

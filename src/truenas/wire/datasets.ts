@@ -262,6 +262,18 @@ export function zvolResize(id: string, volsize: number, forceSize: boolean): Req
     });
 }
 
+/**
+ * A call of its own after growth: ZFS leaves a reservation that was exactly the old size as it is, and takes none above the size that
+ * the volume has.
+ */
+export function zvolReserve(id: string, bytes: number): RequestFor<unknown> {
+  return () =>
+    change('pool.dataset.update', [id, { refreservation: bytes }], `reserve ${bytes} bytes for zvol ${id}`, z.unknown(), {
+      subject: 'zvol',
+      roles: ['DATASET_WRITE'],
+    });
+}
+
 /** Never recursive: on 26.0 that destroys clones and releases holds (truenas-api 9.3). The answer proves nothing (law 6). */
 export function zvolDelete(id: string): RequestFor<unknown> {
   return () =>

@@ -16,6 +16,7 @@ const CHANGES = [
   'createExtent',
   'createMapping',
   'resizeZvol',
+  'reserveZvol',
   'rollback',
   'deleteZvol',
   'deleteExtent',

@@ -151,6 +151,8 @@ export class FakeArray implements ArrayPort {
       if (this.zvolsById.has(request.id)) throw new RefusedError('VOLUME_EXISTS', 'dataset already exists', { errno: 14 });
       return this.putZvol(request.id, { ...request, used: 0, origin: null, creation: this.#next });
     });
+  reserveZvol = (id: string, bytes: number): Promise<void> =>
+    this.#call('reserveZvol', () => void this.zvolsById.set(id, { ...this.#zvol(id), used: bytes }));
   resizeZvol = (id: string, volsize: number): Promise<void> =>
     this.#call('resizeZvol', () => void this.zvolsById.set(id, { ...this.#zvol(id), volsize }));
   deleteZvol = (id: string): Promise<void> =>

@@ -63,7 +63,12 @@ export class LabDatasets implements DatasetOperations {
     const record = this.state.mustDataset(name);
     checkName(this.state, newName);
     const moved = [record, ...this.state.descendants(name)];
-    await this.change([['zfs', 'rename', '--', name, newName], ...devices(moved, (one) => newName + one.slice(name.length))]);
+    try {
+      await this.change([['zfs', 'rename', '--', name, newName], ...devices(moved, (one) => newName + one.slice(name.length))]);
+    } catch (error) {
+      // ZFS names what was to be renamed, not what is in the way
+      throw error instanceof ZfsError && error.code === 'exists' ? new ZfsError('exists', error.message, [newName]) : error;
+    }
   }
 }
 
