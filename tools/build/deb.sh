@@ -17,6 +17,9 @@ mkdir "$work/pve-truenas"
 cp -a README.md CHANGELOG.md debian dist docs monitoring perl systemd "$work/pve-truenas/"
 rm -f "$work"/pve-truenas/dist/*.deb
 chmod -R u=rwX,go=rX "$work/pve-truenas"
+# dpkg takes later times down to that of the changelog, but leaves earlier ones: those of the clone.
+date=$(dpkg-parsechangelog --file debian/changelog --show-field Timestamp)
+find "$work/pve-truenas" -exec touch --no-dereference --date="@$date" {} +
 # shellcheck disable=SC2012 # a package has no blanks in its name
 (cd "$work/pve-truenas" && env -u MAKEFLAGS -u MAKELEVEL -u MFLAGS DEB_BUILD_OPTIONS='nocheck' dpkg-buildpackage --build=binary --no-sign --no-check-builddeps) >"$work/log" 2>&1 || {
   cat "$work/log" >&2
