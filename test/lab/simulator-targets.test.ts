@@ -2,6 +2,8 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { GIB, LabArray } from './testing/lab-array.ts';
 import { Machine } from './testing/machine.ts';
 
+const BASE = 'iqn.2005-10.org.freenas.ctl';
+
 let machine: Machine;
 const arrays: LabArray[] = [];
 
@@ -53,5 +55,33 @@ describe('targets of the simulator in the lab', () => {
     expect(await sh(`test -e ${cold.device} || echo not yet`)).toBe('not yet');
     await sh(`iscsiadm -m session -R > /dev/null; ${appeared(cold.device)}`);
     expect(await sh(`lsblk -dnbo MODEL,SIZE,LOG-SEC,RO,ROTA ${cold.device} | tr -s ' '`)).toBe(`Cold Disk ${GIB} 4096 1 1`);
+  });
+
+  it('CHAP: one way and mutual, with the right secrets and with wrong ones (RP-16)', async () => {
+    const array = await start();
+    const group = { portal: 1, initiator: 1, authmethod: 'CHAP', auth: 5 };
+    await array.call('iscsi.auth.create', { tag: 5, user: 'pve', secret: 'twelve-chars-1', peeruser: 'nas', peersecret: 'twelve-chars-2' });
+    const target = await array.made('iscsi.target.create', { name: 'closed', groups: [group] });
+    const disk = await array.disk('vm-100-disk-0', target);
+    const iqn = `${BASE}:closed`;
+    const one = { authmethod: 'CHAP', username: 'pve', password: 'twelve-chars-1' };
+    const both = { ...one, username_in: 'nas', password_in: 'twelve-chars-2' };
+    const away = `iscsiadm -m node -T ${iqn} --logout > /dev/null; iscsiadm -m node -T ${iqn} -o delete`;
+    const refused = (settings: Readonly<Record<string, string>>): Promise<string> =>
+      sh(`( ${login(iqn, settings)} ) 2>&1 | grep -o 'authorization failure' || echo 'let in'; iscsiadm -m node -T ${iqn} -o delete`);
+
+    expect(await refused({})).toBe('authorization failure');
+    expect(await refused({ ...one, password: 'wrong-secret-1' })).toBe('authorization failure');
+    await sh(`${login(iqn, one)}; ${appeared(disk.device)} ${away}`);
+
+    await array.call('iscsi.target.update', target, { groups: [{ ...group, authmethod: 'CHAP_MUTUAL' }] });
+    expect(await refused({ ...both, password: 'wrong-secret-1' })).toBe('authorization failure');
+    // the node refuses an array that cannot prove who it is
+    expect(
+      await sh(
+        `( ${login(iqn, { ...both, password_in: 'wrong-secret-2' })} ) > /dev/null 2>&1 && echo in || echo out; iscsiadm -m node -T ${iqn} -o delete`,
+      ),
+    ).toBe('out');
+    await sh(`${login(iqn, both)}; ${appeared(disk.device)} ${away}`);
   });
 });
