@@ -1,0 +1,101 @@
+import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { GIB, linkOf, OneNode, PORTALS, specOf } from './testing/one-node.ts';
+import type { Spec } from './testing/operations.ts';
+
+/** SCSI addresses without host number, and how many sessions. */
+const DEVICES = "ls /sys/class/scsi_device | sed 's/^[0-9]*://'";
+const SESSIONS = 'ls /sys/class/iscsi_session | wc -l';
+
+describe('a volume on a node, with a real kernel', () => {
+  let node: OneNode;
+  let spec: Spec;
+  beforeAll(async () => {
+    node = await OneNode.start(async (fresh) => {
+      spec = await fresh.volume(1);
+    });
+  });
+  beforeEach(() => node.again());
+  afterAll(() => node.stop());
+
+  it('attach: the link leads by identity to the disk, and what is written there is on the zvol (RP-10)', async () => {
+    const device = await node.done({ what: 'attach', spec });
+    expect(await node.sh(`readlink ${linkOf(spec)}; readlink -f ${linkOf(spec)}`)).toBe(`/dev/disk/by-id/wwn-${spec.naa}\n${device}`);
+    expect(await node.sh(`/lib/udev/scsi_id -g -u ${linkOf(spec)}`)).toBe(`3${spec.naa.slice(2)}`);
+    const sum = await node.write(linkOf(spec));
+    expect(await node.read('/dev/zvol/tank/d1')).toBe(sum);
+  });
+
+  it('detach: no device, no link; a second time as well; the session stays for the others (F-120)', async () => {
+    await node.done({ what: 'attach', spec });
+    for (let time = 1; time <= 2; time += 1) {
+      expect(await node.done({ what: 'detach', spec })).toBe('done');
+      expect(await node.sh(`ls -d /dev/sd* ${linkOf(spec)} /sys/class/scsi_device/* 2> /dev/null || true; ${SESSIONS}`)).toBe('1');
+    }
+  });
+
+  it('attach while attached, and in use: the same device, no second session', async () => {
+    const device = await node.done({ what: 'attach', spec });
+    await node.sh(`setsid sleep 600 < ${device} > /dev/null 2>&1 &`);
+    expect(await node.done({ what: 'attach', spec })).toBe(device);
+    expect(await node.sh(SESSIONS)).toBe('1');
+  });
+
+  it('login to two portals without a discovery (F-110, F-111); twice logged in is logged in, also by somebody else (RP-16)', async () => {
+    const both = { ...spec, portals: [...PORTALS] };
+    await node.sh(`iscsiadm -m node -o new -T ${spec.iqn} -p 127.0.0.2; iscsiadm -m node -T ${spec.iqn} -p 127.0.0.2 -o update -n node.session.scan -v manual
+      iscsiadm -m node -T ${spec.iqn} -p 127.0.0.2 --login`);
+    await node.done({ what: 'attach', spec: both });
+    expect(await node.sh('cat /sys/class/iscsi_connection/*/address | sort')).toBe('127.0.0.1\n127.0.0.2');
+    expect(await node.sh('ls /var/lib/iscsi/send_targets /etc/iscsi/send_targets 2> /dev/null | wc -l')).toBe('0');
+    await node.done({ what: 'attach', spec: both });
+    expect(await node.sh(SESSIONS)).toBe('2');
+    await node.done({ what: 'detach', spec: both });
+    expect(await node.sh(DEVICES)).toBe('');
+  });
+
+  it('single-LUN scan: another volume of the same target does not appear on this node (F-105, F-108)', async () => {
+    const other = await node.volume(2);
+    await node.done({ what: 'attach', spec });
+    expect(await node.sh(`${DEVICES}; udevadm settle; ls /dev/disk/by-id/wwn-${other.naa} 2> /dev/null || echo absent`)).toBe(
+      '0:0:1\nabsent',
+    );
+  });
+
+  it('a LUN number above 255: SAM flat addressing (F-118)', async () => {
+    const far = await node.volume(3, { lun: 300 });
+    await node.done({ what: 'attach', spec: far });
+    const sum = await node.write(linkOf(far));
+    expect(await node.read('/dev/zvol/tank/d3')).toBe(sum);
+    await node.done({ what: 'detach', spec: far });
+    expect(await node.sh(DEVICES)).toBe('');
+  });
+
+  it('a device that appears late: a LUN that is mapped while the node looks for it (F-106, RP-10)', async () => {
+    await node.sh('lio_unmap d1 1');
+    // mapped once the node has looked in vain: its scan is in the daemon's log
+    await node.sh(`(wait_for 60 grep -q 'scan < 0 0 1' /run/driver/a.log; lio_map d1 1) < /dev/null > /dev/null 2>&1 &`);
+    await node.done({ what: 'attach', spec });
+    expect(await node.sh(`test -b ${linkOf(spec)} && echo there`)).toBe('there');
+  });
+
+  it('a target without the LUN: an error when the time is over, nothing left behind (F-105)', async () => {
+    const [outcome] = await node.perform({ what: 'attach', spec: specOf(9), ms: 20_000 });
+    expect(outcome).toMatchObject({ code: 'DEVICE_MISSING', message: expect.stringContaining('LUN 9') as string });
+    expect(await node.sh(`${DEVICES}; ls /dev/pve-truenas 2> /dev/null || true`)).toBe('');
+  });
+
+  it('grow while attached: the kernel shows the new size before the call returns (RP-11, RP-05)', async () => {
+    const device = await node.done({ what: 'attach', spec });
+    expect(await node.sh(`zfs set volsize=3G tank/d1; blockdev --getsize64 ${device}`)).toBe(String(GIB));
+    const grown = { ...spec, size: 3 * GIB };
+    const [done, size] = await node.perform({ what: 'grow', spec: grown }, { what: 'script', text: `blockdev --getsize64 ${device}` });
+    expect([done, size]).toMatchObject([{ value: 'done' }, { value: `${3 * GIB}\n` }]);
+    expect(await node.done({ what: 'attach', spec: grown })).toBe(device);
+  });
+
+  it('grow that the target does not serve yet: refused, never called grown (RP-11)', async () => {
+    await node.done({ what: 'attach', spec });
+    const [outcome] = await node.perform({ what: 'grow', spec: { ...spec, size: 2 * GIB } });
+    expect(outcome).toMatchObject({ code: 'DEVICE_SIZE', message: expect.stringContaining(String(GIB)) as string });
+  });
+});
