@@ -98,4 +98,27 @@ describe('a volume on a node, with a real kernel', () => {
     const [outcome] = await node.perform({ what: 'grow', spec: { ...spec, size: 2 * GIB } });
     expect(outcome).toMatchObject({ code: 'DEVICE_SIZE', message: expect.stringContaining(String(GIB)) as string });
   });
+
+  it('rollback while attached: after the flush a cached read shows the old content and not the page cache (RP-15, F-321)', async () => {
+    await node.done({ what: 'attach', spec });
+    const before = await node.write(linkOf(spec));
+    await node.sh('zfs snapshot tank/d1@s');
+    const after = await node.write(linkOf(spec));
+    // Who has the device open keeps its pages while the zvol changes below them. multipathd does so as its job and is no user of a volume.
+    const cached = `dd if=${linkOf(spec)} bs=1M count=8 status=none | sha256sum`;
+    const stale = await node.sh(
+      `cp /bin/sleep /tmp/multipathd; setsid /tmp/multipathd 600 < ${linkOf(spec)} > /dev/null 2>&1 & wait_for 9 pgrep -x multipathd
+      ${cached}; wait_for 20 zfs rollback tank/d1@s; ${cached}`,
+    );
+    expect(stale).toBe(`${after}\n${after}`);
+    expect(await node.done({ what: 'flush', spec })).toBe('done');
+    expect(await node.read(linkOf(spec), true)).toBe(before);
+  });
+
+  it('rollback while somebody uses the volume: the flush is refused and names him (F-321)', async () => {
+    const device = await node.done({ what: 'attach', spec });
+    await node.sh(`setsid sleep 600 < ${device} > /dev/null 2>&1 &`);
+    const [refused] = await node.perform({ what: 'flush', spec });
+    expect(refused).toMatchObject({ code: 'DEVICE_BUSY', message: expect.stringContaining('sleep (process') as string });
+  });
 });
