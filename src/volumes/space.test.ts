@@ -239,9 +239,12 @@ describe('resize', () => {
     const w = await withDisk(100 * GIB, THICK);
     const [zvol] = w.array.zvolsById.values();
     if (zvol === undefined) throw new Error('no zvol');
-    w.array.zvolsById.set(zvol.id, { ...zvol, used: zvol.volsize });
-    await w.run((context, deadline) => context.inventory.refreshDataset('tank/pve', deadline));
-    w.array.calls.length = 0;
+    const thick = { ...zvol, used: zvol.volsize };
+    w.array.zvolsById.set(zvol.id, thick);
+    await w.run((context) => {
+      context.inventory.zvolCollection('tank/pve').put(thick);
+      return Promise.resolve();
+    });
     await growing(w, 12 * GIB);
     expect(w.array.calls).toEqual(['resizeZvol', 'reserveZvol']);
     expect(w.array.zvolsById.get(zvol.id)).toMatchObject({ volsize: 12 * GIB, used: 12 * GIB });
