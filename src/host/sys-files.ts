@@ -10,7 +10,7 @@ export type NodeKind = 'block' | 'file' | 'directory' | 'other';
  * sysfs entries come and go under our hands. Every other failure is thrown as Node's own error with `code`.
  */
 export interface SysFiles {
-  /** Text without white space at its end; null when absent (or when the device behind it went: ENODEV, ENXIO). */
+  /** Text without white space at its end; null when absent (or when what is behind it went: ENODEV, ENXIO, ENOTCONN). */
   read(path: string): Promise<string | null>;
   /** Writes an attribute or file in place. */
   write(path: string, text: string): Promise<void>;
@@ -34,7 +34,8 @@ export interface SysFiles {
   watch(path: string, changed: () => void): () => void;
 }
 
-const GONE = new Set(['ENOENT', 'ENOTDIR', 'ENODEV', 'ENXIO', 'ESRCH', 'EINVAL']);
+// ENOTCONN: the address of an iSCSI connection while it is down (Linux, iscsi_sw_tcp_conn_get_param).
+const GONE = new Set(['ENOENT', 'ENOTDIR', 'ENODEV', 'ENXIO', 'ESRCH', 'EINVAL', 'ENOTCONN']);
 
 /** The real files below `root`; tests give a directory of their own. */
 export class RootedFiles implements SysFiles {

@@ -99,7 +99,8 @@ export class FakeNode implements FakeNodeState {
     );
     const cut = portal.lastIndexOf(':');
     const connection = `/sys/class/iscsi_connection/connection${id}:0`;
-    for (const prefix of ['', 'persistent_']) {
+    // While a connection is down the kernel answers ENOTCONN for where it goes; the record's address stays.
+    for (const prefix of state === 'LOGGED_IN' ? ['', 'persistent_'] : ['persistent_']) {
       this.files.put(`${connection}/${prefix}address`, `${portal.slice(0, cut)}\n`);
       this.files.put(`${connection}/${prefix}port`, `${portal.slice(cut + 1)}\n`);
     }
