@@ -121,4 +121,25 @@ describe('a volume on a node, with a real kernel', () => {
     const [refused] = await node.perform({ what: 'flush', spec });
     expect(refused).toMatchObject({ code: 'DEVICE_BUSY', message: expect.stringContaining('sleep (process') as string });
   });
+
+  it('40 volumes attached at once, each with its own content, and detached at once (F-109)', async () => {
+    const numbers = Array.from({ length: 40 }, (_, index) => index + 11);
+    // One zvol and its clones: quicker than 40 of their own.
+    await node.sh(
+      `zfs snapshot tank/d1@s; for n in ${numbers.join(' ')}; do zfs clone tank/d1@s tank/d$n; done; udevadm settle
+       for n in ${numbers.join(' ')}; do wait_for 30 test -b /dev/zvol/tank/d$n; printf %-512s "content-$n" | dd of=/dev/zvol/tank/d$n bs=512 oflag=direct status=none
+       lio_disk d$n /dev/zvol/tank/d$n 000000a1b2c3d4e5f60$((1000 + n))00; lio_map d$n $n; done`,
+      300,
+    );
+    const specs = numbers.map((number) => specOf(number));
+    const attached = await node.together(specs.map((one) => ({ what: 'attach', spec: one })));
+    expect(attached.filter((outcome) => !('value' in outcome))).toEqual([]);
+    const contents = await node.sh(
+      `for n in ${numbers.join(' ')}; do dd if=/dev/pve-truenas/nas/vm-$((100 + n))-disk-0 bs=512 count=1 iflag=direct status=none | tr -d ' '; echo; done`,
+    );
+    expect(contents.split('\n')).toEqual(numbers.map((number) => `content-${number}`));
+    const detached = await node.together(specs.map((one) => ({ what: 'detach', spec: one })));
+    expect(detached.filter((outcome) => !('value' in outcome))).toEqual([]);
+    expect(await node.sh(`${DEVICES}; ls /dev/pve-truenas/nas`)).toBe('');
+  });
 });
