@@ -97,20 +97,28 @@ export class FakeNode implements FakeNodeState {
       `/sys/class/iscsi_session/session${id}`,
       `../../devices/platform/host${host}/session${id}/iscsi_session/session${id}`,
     );
-    const cut = portal.lastIndexOf(':');
-    const connection = `/sys/class/iscsi_connection/connection${id}:0`;
-    // While a connection is down the kernel answers ENOTCONN for where it goes; the record's address stays.
-    for (const prefix of state === 'LOGGED_IN' ? ['', 'persistent_'] : ['persistent_']) {
-      this.files.put(`${connection}/${prefix}address`, `${portal.slice(0, cut)}\n`);
-      this.files.put(`${connection}/${prefix}port`, `${portal.slice(cut + 1)}\n`);
-    }
+    this.#portalOf.set(id, portal);
+    this.#showConnection(id, 'persistent_');
+    if (state === 'LOGGED_IN') this.#showConnection(id, '');
     this.files.put(`/sys/class/scsi_host/host${host}/scan`, '');
     this.#sessionOf.set(`${target.iqn} ${portal} ${this.targets.indexOf(target)}`, id);
     this.#targetOfHost.set(host, target);
     return id;
   }
 
+  readonly #portalOf = new Map<number, string>();
+
+  #showConnection(id: number, prefix: '' | 'persistent_'): void {
+    const portal = this.#portalOf.get(id) ?? '';
+    const cut = portal.lastIndexOf(':');
+    this.files.put(`/sys/class/iscsi_connection/connection${id}:0/${prefix}address`, `${portal.slice(0, cut)}\n`);
+    this.files.put(`/sys/class/iscsi_connection/connection${id}:0/${prefix}port`, `${portal.slice(cut + 1)}\n`);
+  }
+
+  /** A connection that is lost has no address of its own (the kernel says ENOTCONN), only the one that it was made with. */
   setSessionState(id: number, state: string): void {
+    for (const name of ['address', 'port']) this.files.drop(`/sys/class/iscsi_connection/connection${id}:0/${name}`);
+    if (state === 'LOGGED_IN') this.#showConnection(id, '');
     this.files.put(`/sys/devices/platform/host${id + 2}/session${id}/iscsi_session/session${id}/state`, `${state}\n`);
   }
 
