@@ -1,5 +1,6 @@
 import { createInterface, type Interface } from 'node:readline/promises';
 import { Writable } from 'node:stream';
+import { isatty } from 'node:tty';
 import { systemClock } from '../core/system-clock.ts';
 import { run } from './program.ts';
 
@@ -15,12 +16,13 @@ const MAX_INPUT = 64 * 1024;
 process.exitCode = await run(process.argv.slice(2), {
   out: (text) => void process.stdout.write(text),
   err: (text) => void process.stderr.write(text),
-  isTerminal: process.stdout.isTTY,
+  // isTTY is undefined in a pipe, for which picocolors takes a guess of its own, by CI for instance
+  isTerminal: isatty(1),
   env: process.env,
   clock: systemClock,
-  ...(process.stdin.isTTY && process.stdout.isTTY ? { ask, askSecret } : {}),
+  ...(isatty(0) && isatty(1) ? { ask, askSecret } : {}),
   input,
-  ...(process.stderr.isTTY ? { progress } : {}),
+  ...(isatty(2) ? { progress } : {}),
   onInterrupt: (stop) => {
     // Only the first of each: the second Ctrl-C ends the program as usual. A terminal that was closed is an interruption, too.
     for (const signal of INTERRUPTS) process.once(signal, stop);

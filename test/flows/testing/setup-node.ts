@@ -123,7 +123,14 @@ export class SetupNode {
       ...nodes,
       ...args,
     ];
-    const env = { ...this.#environment(), PVE_TRUENAS_ADMIN_PASSWORD: undefined, PVE_TRUENAS_ADMIN_KEY: undefined, NO_COLOR: undefined };
+    // CI: libraries for colours take it for a terminal that shows them
+    const env = {
+      ...this.#environment(),
+      PVE_TRUENAS_ADMIN_PASSWORD: undefined,
+      PVE_TRUENAS_ADMIN_KEY: undefined,
+      NO_COLOR: undefined,
+      CI: 'true',
+    };
     return Terminal.open(`${words.map(quoted).join(' ')} ${after}`, size, env);
   }
 
