@@ -78,11 +78,12 @@ async function serve(options: DaemonOptions): Promise<number> {
   void service.stopping(`finishing ${server.working} calls`);
   orphans.stop();
   await drain(server, clock, log);
-  service.end();
+  const told = service.end();
   await watch.stop();
   await settler.stop();
   await storages.close();
   await endMetrics();
+  await told;
   log.info('stopped');
   return 0;
 }

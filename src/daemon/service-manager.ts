@@ -71,9 +71,10 @@ export class ServiceManager {
     return this.#tell('STOPPING=1', `STATUS=${status}`);
   }
 
-  /** No more signs of life. */
-  end(): void {
+  /** No more signs of life. Resolves when the manager has all that was said: a process that ends before has its last words lost. */
+  async end(): Promise<void> {
     this.#end.abort();
+    await this.#told;
   }
 
   /** In the order in which it was said. */
