@@ -29,6 +29,7 @@ import { LabAgent } from '../blocks/lab/lab-agent.ts';
 import { LioLunServer } from '../blocks/lab/lio-lun-server.ts';
 import { LabEngine } from '../blocks/lab/zfs/lab-engine.ts';
 import { NvmetServer } from '../blocks/lab/nvmet-server.ts';
+import { PoolConnection } from '../blocks/lab/zfs/pool-connection.ts';
 import { PoolShell } from '../blocks/lab/zfs/pool-shell.ts';
 import type { LunServer } from '../blocks/lun-server.ts';
 import { MemoryBlocks } from '../blocks/memory-blocks.ts';
@@ -62,7 +63,9 @@ export function createArray(services: SimServices, options: ArrayOptions): SimAr
     changed: () => (lab ? undefined : services.changed('zfs')),
     suspended: () => pool.suspended,
   });
-  const real = lab ? new LabEngine(zfs, new PoolShell(agent, options.pool.name), () => services.now()) : null;
+  const real = lab
+    ? new LabEngine(zfs, new PoolShell(new PoolConnection(vmOf(options), options.pool.name), options.pool.name), () => services.now())
+    : null;
   const engine = real ?? new MemoryEngine(zfs);
   const iscsi = new IscsiState(() => services.changed('iscsi'));
   const nvmet = new NvmetState(() => services.changed('nvmet'));
@@ -147,6 +150,7 @@ export function createArray(services: SimServices, options: ArrayOptions): SimAr
     stop: async () => {
       await luns.stop();
       await nvme?.stop();
+      real?.stop();
     },
     controls: {
       setPool: (status, detail) => pool.set(status, detail),

@@ -18,12 +18,12 @@ export class LabClones implements CloneOperations {
     const source = this.state.datasetByGuid(this.state.mustSnapshot(snapshot).dataset);
     checkName(this.state, name);
     const made = source === undefined ? [] : devices([{ ...source, name }]);
-    await this.change([['zfs', 'clone', ...options(properties), '--', snapshot, name], ...made]);
+    await this.change([['zfs', 'clone', ...options(properties), '--', snapshot, name], ...made], [name, snapshot]);
     return this.state.mustDataset(name);
   }
 
   async promote(name: string): Promise<void> {
     this.state.mustDataset(name);
-    await this.change([['zfs', 'promote', name]]);
+    await this.change([['zfs', 'promote', '--', name]], null);
   }
 }

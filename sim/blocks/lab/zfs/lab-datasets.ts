@@ -31,13 +31,17 @@ export class LabDatasets implements DatasetOperations {
     const { volsize, ...properties } = wanted.properties;
     const ancestors = wanted.createAncestors ? ['-p'] : [];
     const words = options(properties, wanted.userProperties);
+    const read = wanted.createAncestors ? null : [name];
     if (wanted.type === 'VOLUME') {
       // -s: what is reserved stands in the properties
-      await this.change([
-        ['zfs', 'create', ...ancestors, '-s', '-V', volsize ?? '0', ...words, '--', name],
-        ['device', name],
-      ]);
-    } else await this.change([['zfs', 'create', ...ancestors, ...words, '--', name]]);
+      await this.change(
+        [
+          ['zfs', 'create', ...ancestors, '-s', '-V', volsize ?? '0', ...words, '--', name],
+          ['device', name],
+        ],
+        read,
+      );
+    } else await this.change([['zfs', 'create', ...ancestors, ...words, '--', name]], read);
     return this.state.mustDataset(name);
   }
 
@@ -50,13 +54,16 @@ export class LabDatasets implements DatasetOperations {
     const entries = [...Object.entries(properties), ...Object.entries(users)];
     const set = entries.flatMap(([key, value]) => (value === null ? [] : [`${key}=${value}`]));
     const inherit = entries.flatMap(([key, value]): Step[] => (value === null ? [['zfs', 'inherit', '--', key, name]] : []));
-    if (entries.length > 0) await this.change([...(set.length > 0 ? [['zfs', 'set', '--', ...set, name] as const] : []), ...inherit]);
+    if (entries.length > 0) {
+      await this.change([...(set.length > 0 ? [['zfs', 'set', '--', ...set, name] as const] : []), ...inherit], this.inheriting(name));
+    }
     return this.state.mustDataset(name);
   }
 
   async destroy(name: string): Promise<void> {
-    this.state.mustDataset(name);
-    await this.change([['zfs', 'destroy', '--', name]]);
+    const origin = this.state.snapshotByGuidOrNull(this.state.mustDataset(name).origin);
+    // its origin may have waited for it
+    await this.change([['zfs', 'destroy', '--', name]], origin === null ? [name] : [name, this.state.fullName(origin)]);
   }
 
   async rename(name: string, newName: string): Promise<void> {
@@ -64,11 +71,17 @@ export class LabDatasets implements DatasetOperations {
     checkName(this.state, newName);
     const moved = [record, ...this.state.descendants(name)];
     try {
-      await this.change([['zfs', 'rename', '--', name, newName], ...devices(moved, (one) => newName + one.slice(name.length))]);
+      await this.change([['zfs', 'rename', '--', name, newName], ...devices(moved, (one) => newName + one.slice(name.length))], null);
     } catch (error) {
-      // ZFS names what was to be renamed, not what is in the way
+      // libzfs names what was to be renamed, not what is in the way
       throw error instanceof ZfsError && error.code === 'exists' ? new ZfsError('exists', error.message, [newName]) : error;
     }
+  }
+
+  /** It, the datasets below it and the snapshots of all of them. */
+  private inheriting(name: string): string[] {
+    const all = [this.state.mustDataset(name), ...this.state.descendants(name)];
+    return all.flatMap((one) => [one.name, ...this.state.snapshots(one).map((snapshot) => this.state.fullName(snapshot))]);
   }
 }
 

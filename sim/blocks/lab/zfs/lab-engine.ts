@@ -5,12 +5,12 @@ import { LabClones } from './lab-clones.ts';
 import { LabDatasets } from './lab-datasets.ts';
 import { LabReader } from './lab-reader.ts';
 import { LabSnapshots } from './lab-snapshots.ts';
-import type { PoolReport } from './pool-report.ts';
+import type { PoolReport, ReportedDataset } from './pool-report.ts';
 import { poolTables } from './pool-tables.ts';
-import type { PoolShell, Step } from './pool-shell.ts';
+import type { PoolShell, Reading, Step } from './pool-shell.ts';
 import { refusalOf } from './refusals.ts';
 
-/** ms for which what ZFS said last is taken to be true while nothing was changed through the engine */
+/** ms for which what ZFS said of the whole pool is taken to be true but for what was changed through the engine; ZFS itself settles space once in 5 s */
 const FRESH_FOR = 500;
 /** What middlewared sets on the root dataset of a pool that it makes. */
 const ROOT_PROPERTIES = ['compression=lz4', 'atime=off', 'xattr=sa', 'acltype=posix', 'aclmode=discard'] as const;
@@ -19,7 +19,7 @@ const FREE_WHEN_FULL = 1_048_576;
 
 /**
  * A real pool in a VM of the lab: ZFS does and refuses everything, and after each change the tables of `state` are what it
- * reports. One script for each operation.
+ * reports of what the change can have touched.
  */
 export class LabEngine implements ZfsEngine {
   readonly datasets: DatasetOperations;
@@ -30,8 +30,9 @@ export class LabEngine implements ZfsEngine {
   private readonly shell: PoolShell;
   private readonly now: () => number;
   private properties: ReadonlyMap<string, ReadonlyMap<string, PropertyValue>> = new Map();
-  private sizes: PoolReport['sizes'] = { size: 0, allocated: 0, free: 0 };
-  private reportedAt = Number.NEGATIVE_INFINITY;
+  private sizes: NonNullable<PoolReport['sizes']> = { size: 0, allocated: 0, free: 0 };
+  private readonly reported = new Map<string, ReportedDataset>();
+  private wholeAt = Number.NEGATIVE_INFINITY;
   private filled = false;
   private tail: Promise<void> = Promise.resolve();
 
@@ -40,7 +41,7 @@ export class LabEngine implements ZfsEngine {
     this.state = state;
     this.shell = shell;
     this.now = now;
-    const change = (steps: readonly Step[]): Promise<void> => this.change(steps);
+    const change = (steps: readonly Step[], read: Reading): Promise<void> => this.change(steps, read);
     this.datasets = new LabDatasets(state, change);
     this.snapshots = new LabSnapshots(state, change);
     this.clones = new LabClones(state, change);
@@ -56,23 +57,28 @@ export class LabEngine implements ZfsEngine {
   /** The pool as it is found; `dataset` is made when it is not there. */
   async start(dataset: string | null): Promise<void> {
     const made = dataset === null ? [] : [['zfs', 'create', '-p', '--', dataset] as const];
-    await this.change([...ROOT_PROPERTIES.map((one): Step => ['zfs', 'set', one, this.shell.pool]), ...made]);
+    await this.change([...ROOT_PROPERTIES.map((one): Step => ['zfs', 'set', '--', one, this.shell.pool]), ...made], null);
   }
 
   /** Reads the pool again unless that was done a moment ago. */
   async refresh(): Promise<void> {
-    if (this.state.full === this.filled && this.now() - this.reportedAt < FRESH_FOR && this.now() >= this.reportedAt) return;
-    await this.change([]);
+    if (this.state.full === this.filled && this.now() - this.wholeAt < FRESH_FOR && this.now() >= this.wholeAt) return;
+    await this.change([], null);
+  }
+
+  /** Ends the worker in the VM; the next operation starts another. */
+  stop(): void {
+    this.shell.close();
   }
 
   holdOpen(zvol: string, open: boolean): Promise<void> {
     const { guid } = this.state.mustDataset(zvol);
-    return this.change([open ? ['open', zvol, guid] : ['close', guid]]);
+    return this.change([open ? ['open', zvol, guid] : ['close', guid]], []);
   }
 
   /** One change after the other. Errors: ZfsError when ZFS refuses; what is there then has been read all the same. */
-  private change(steps: readonly Step[]): Promise<void> {
-    const run = this.tail.then(() => this.perform(steps));
+  private change(steps: readonly Step[], read: Reading): Promise<void> {
+    const run = this.tail.then(() => this.perform(steps, read));
     this.tail = run.then(
       () => undefined,
       () => undefined,
@@ -80,35 +86,26 @@ export class LabEngine implements ZfsEngine {
     return run;
   }
 
-  private async perform(steps: readonly Step[]): Promise<void> {
+  private async perform(steps: readonly Step[], read: Reading): Promise<void> {
     const { full } = this.state;
     const fault: Step[] = full === this.filled ? [] : [[full ? 'fill' : 'empty']];
-    const { refusal, report } = await this.shell.run([...fault, ...steps]);
+    const reading = fault.length > 0 ? null : read;
+    const { refusal, report } = await this.shell.run([...fault, ...steps], reading);
     this.filled = full;
-    await this.adopt(report);
+    this.adopt(report, reading);
     if (refusal !== null) throw refusalOf(refusal);
   }
 
-  private async adopt(report: PoolReport): Promise<void> {
-    const holds = new Map(this.state.allSnapshots().map((one) => [one.guid, one.holds]));
-    const unknown: string[] = [];
-    for (const one of report.datasets) {
-      const guid = one.properties.get('guid')?.raw ?? '';
-      const listed = report.holds.get(one.name);
-      if (listed !== undefined) holds.set(guid, { ...listed });
-      const count = Number(one.properties.get('userrefs')?.raw ?? 0);
-      if (count === 0) holds.delete(guid);
-      else if (Object.keys(holds.get(guid) ?? {}).length !== count) unknown.push(one.name);
+  private adopt(report: PoolReport, read: Reading): void {
+    if (read === null) this.reported.clear();
+    else for (const name of read) this.reported.delete(name);
+    for (const one of report.datasets) this.reported.set(one.name, one);
+    if (report.sizes !== null) {
+      this.sizes = report.sizes;
+      this.wholeAt = this.now();
     }
-    if (unknown.length > 0 && report.holds.size === 0) {
-      const again = await this.shell.run([['holds', ...unknown]]);
-      await this.adopt(again.report);
-      return;
-    }
-    const tables = poolTables(report, holds);
+    const tables = poolTables([...this.reported.values()]);
     this.properties = tables.properties;
-    this.sizes = report.sizes;
-    this.reportedAt = this.now();
     this.state.adopt(tables.datasets, tables.snapshots);
   }
 }

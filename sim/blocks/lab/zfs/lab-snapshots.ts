@@ -24,33 +24,34 @@ export class LabSnapshots implements SnapshotOperations {
       if (!validSnapshotName(one)) throw new ZfsError('invalid-name', `cannot create snapshot '${one}': invalid character in name`);
     }
     if (names.length === 0) return [];
-    await this.change([['zfs', 'snapshot', ...options(users), '--', ...names]]);
+    await this.change([['zfs', 'snapshot', ...options(users), '--', ...names]], [...names, ...datasets]);
     return names.map((one) => this.state.mustSnapshot(one));
   }
 
   async destroy(fullName: string, defer: boolean): Promise<void> {
     this.state.mustSnapshot(fullName);
-    await this.change([['zfs', 'destroy', ...(defer ? ['-d'] : []), '--', fullName]]);
+    await this.change([['zfs', 'destroy', ...(defer ? ['-d'] : []), '--', fullName]], [fullName]);
   }
 
   async hold(fullName: string, tag: string): Promise<void> {
     this.state.mustSnapshot(fullName);
-    await this.change([
-      ['zfs', 'hold', '--', tag, fullName],
-      ['holds', fullName],
-    ]);
+    await this.change([['zfs', 'hold', '--', tag, fullName]], [fullName]);
   }
 
   async release(fullName: string, tag: string | null): Promise<void> {
     const snapshot = this.state.mustSnapshot(fullName);
     const tags = tag === null ? Object.keys(snapshot.holds) : [tag];
-    if (tags.length > 0) await this.change([...tags.map((one): Step => ['zfs', 'release', '--', one, fullName]), ['holds', fullName]]);
+    if (tags.length > 0)
+      await this.change(
+        tags.map((one): Step => ['zfs', 'release', '--', one, fullName]),
+        [fullName],
+      );
   }
 
   async rename(fullName: string, newFullName: string): Promise<void> {
     this.state.mustSnapshot(fullName);
     if (!validSnapshotName(newFullName)) throw new ZfsError('invalid-name', `cannot rename to '${newFullName}': invalid character in name`);
-    await this.change([['zfs', 'rename', '--', fullName, newFullName]]);
+    await this.change([['zfs', 'rename', '--', fullName, newFullName]], null);
   }
 
   async setUserProperties(fullName: string, changes: Readonly<Record<string, string | null>>): Promise<void> {
@@ -59,7 +60,7 @@ export class LabSnapshots implements SnapshotOperations {
       ([key, value]): Step =>
         value === null ? ['zfs', 'inherit', '--', key, fullName] : ['zfs', 'set', '--', `${key}=${value}`, fullName],
     );
-    if (steps.length > 0) await this.change(steps);
+    if (steps.length > 0) await this.change(steps, [fullName]);
   }
 
   rollbackTo(fullName: string): Promise<DatasetRecord> {
@@ -68,8 +69,9 @@ export class LabSnapshots implements SnapshotOperations {
 
   async rollback(fullName: string, { recursive, recursiveClones }: RollbackOptions): Promise<DatasetRecord> {
     const { dataset } = this.state.mustSnapshot(fullName);
+    const name = fullName.slice(0, fullName.indexOf('@'));
     const flags = recursiveClones ? ['-R'] : recursive ? ['-r'] : [];
-    await this.change([['zfs', 'rollback', ...flags, '--', fullName]]);
+    await this.change([['zfs', 'rollback', ...flags, '--', fullName]], flags.length > 0 ? null : [name]);
     const record = this.state.datasetByGuid(dataset);
     if (record === undefined) throw new ZfsError('not-found', `cannot open '${fullName}': dataset does not exist`, [fullName]);
     return record;
@@ -77,7 +79,7 @@ export class LabSnapshots implements SnapshotOperations {
 
   async destroyRecursive(name: string): Promise<void> {
     this.state.mustDataset(name);
-    await this.change([['zfs', 'destroy', '-r', '--', name]]);
+    await this.change([['zfs', 'destroy', '-r', '--', name]], null);
   }
 
   async destroyTree(name: string): Promise<void> {
@@ -91,6 +93,6 @@ export class LabSnapshots implements SnapshotOperations {
           Object.keys(snapshot.holds).map((tag): Step => ['zfs', 'release', '--', tag, this.state.fullName(snapshot)]),
         ),
     );
-    await this.change([...releases, ['zfs', 'destroy', '-R', '--', name]]);
+    await this.change([...releases, ['zfs', 'destroy', '-R', '--', name]], null);
   }
 }

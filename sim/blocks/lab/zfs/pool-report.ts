@@ -1,66 +1,50 @@
 import { z } from 'zod';
 import type { PropertySource, PropertyValue } from '../../../state/zfs/property-table.ts';
 
-/** `zfs get -j -p`: what it says of one property */
-const property = z.object({ value: z.string(), source: z.object({ type: z.string(), data: z.string() }) });
-const described = z.object({
-  name: z.string(),
-  type: z.enum(['FILESYSTEM', 'VOLUME', 'SNAPSHOT']),
-  properties: z.record(z.string(), property),
+/** name, raw value, source, the dataset it is inherited from */
+const property = z.tuple([z.string(), z.string(), z.enum(['NONE', 'DEFAULT', 'LOCAL', 'INHERITED']), z.string().nullable()]);
+const answer = z.object({
+  refusal: z.string().nullable(),
+  datasets: z.array(z.object({ name: z.string(), type: z.enum(['FILESYSTEM', 'VOLUME', 'SNAPSHOT']), properties: z.array(property) })),
+  holds: z.record(z.string(), z.record(z.string(), z.number())),
+  sizes: z.tuple([z.number(), z.number(), z.number()]).nullable(),
 });
-const output = z.object({ datasets: z.record(z.string(), described) });
-
-const SOURCES: Readonly<Record<string, PropertySource>> = {
-  LOCAL: 'LOCAL',
-  RECEIVED: 'LOCAL',
-  INHERITED: 'INHERITED',
-  DEFAULT: 'DEFAULT',
-};
+/** a defect of the worker, as Python words it */
+const failure = z.object({ failed: z.string() });
 
 export interface ReportedDataset {
   readonly name: string;
   readonly type: 'FILESYSTEM' | 'VOLUME' | 'SNAPSHOT';
   readonly properties: ReadonlyMap<string, PropertyValue>;
+  /** tag → seconds since the epoch */
+  readonly holds: Readonly<Record<string, number>>;
 }
 
 export interface PoolReport {
+  /** of those that were read, the ones that are there */
   readonly datasets: readonly ReportedDataset[];
-  /** bytes of the pool's disks */
-  readonly sizes: { readonly size: number; readonly allocated: number; readonly free: number };
-  /** of the snapshots that were asked for: full name → tag → seconds since the epoch */
-  readonly holds: ReadonlyMap<string, Readonly<Record<string, number>>>;
+  /** bytes of the pool's disks; null when it was not read whole */
+  readonly sizes: { readonly size: number; readonly allocated: number; readonly free: number } | null;
 }
 
-/** Errors: Error when it is not what zfs(8) and zpool(8) print. */
-export function parseReport(properties: string, sizes: string, holds: string): PoolReport {
-  const { datasets } = output.parse(JSON.parse(properties));
-  const [size, allocated, free] = sizes.split('\t').map(Number);
-  if (size === undefined || allocated === undefined || free === undefined || !Number.isFinite(size + allocated + free)) {
-    throw new Error(`zpool list answered '${sizes}'`);
-  }
+/** Errors: Error when it is not what the worker answers. */
+export function parseAnswer(text: string): { refusal: string | null; report: PoolReport } {
+  const said: unknown = JSON.parse(text);
+  const failed = failure.safeParse(said);
+  if (failed.success) throw new Error(`the worker in the VM failed: ${failed.data.failed}`);
+  const { refusal, datasets, holds, sizes } = answer.parse(said);
   return {
-    datasets: Object.values(datasets).map((one) => ({
-      name: one.name,
-      type: one.type,
-      properties: new Map(Object.entries(one.properties).map(([name, value]) => [name, reported(value)])),
-    })),
-    sizes: { size, allocated, free },
-    holds: parseHolds(holds),
+    refusal,
+    report: {
+      datasets: datasets.map((one) => ({
+        name: one.name,
+        type: one.type,
+        properties: new Map(
+          one.properties.map(([name, raw, source, from]) => [name, { raw, source: source satisfies PropertySource, from }]),
+        ),
+        holds: holds[one.name] ?? {},
+      })),
+      sizes: sizes === null ? null : { size: sizes[0], allocated: sizes[1], free: sizes[2] },
+    },
   };
-}
-
-function reported(value: z.infer<typeof property>): PropertyValue {
-  const source = SOURCES[value.source.type] ?? 'NONE';
-  return { raw: value.value, source, from: source === 'INHERITED' ? value.source.data : null };
-}
-
-/** Lines of name, tag and time; names and tags hold no tab. */
-function parseHolds(text: string): Map<string, Record<string, number>> {
-  const all = new Map<string, Record<string, number>>();
-  for (const line of text.split('\n')) {
-    const [name, tag, time] = line.split('\t');
-    if (name === undefined || tag === undefined || time === undefined) continue;
-    all.set(name, { ...all.get(name), [tag]: Number(time) });
-  }
-  return all;
 }

@@ -1,7 +1,7 @@
 import { NATIVE_PROPERTIES } from '../../../state/zfs/property-table.ts';
 import type { PropertyValue } from '../../../state/zfs/property-table.ts';
 import type { DatasetRecord, SnapshotRecord } from '../../../state/zfs/records.ts';
-import type { PoolReport, ReportedDataset } from './pool-report.ts';
+import type { ReportedDataset } from './pool-report.ts';
 
 export interface PoolTables {
   readonly datasets: readonly DatasetRecord[];
@@ -18,16 +18,16 @@ function raw(one: ReportedDataset, name: string): string {
   return value;
 }
 
-/** The records of what ZFS reports. `holds`: what is known of the holds, by guid of the snapshot. */
-export function poolTables(report: PoolReport, holds: ReadonlyMap<string, Readonly<Record<string, number>>>): PoolTables {
-  const guids = new Map(report.datasets.map((one) => [one.name, raw(one, 'guid')]));
+/** The records of what ZFS reports of a whole pool. */
+export function poolTables(reported: readonly ReportedDataset[]): PoolTables {
+  const guids = new Map(reported.map((one) => [one.name, raw(one, 'guid')]));
   const datasets: DatasetRecord[] = [];
   const snapshots: SnapshotRecord[] = [];
-  for (const one of report.datasets) {
-    if (one.type === 'SNAPSHOT') snapshots.push(snapshot(one, guids, holds));
+  for (const one of reported) {
+    if (one.type === 'SNAPSHOT') snapshots.push(snapshot(one, guids));
     else datasets.push(dataset(one, one.type, guids));
   }
-  return { datasets, snapshots, properties: new Map(report.datasets.map((one) => [raw(one, 'guid'), one.properties])) };
+  return { datasets, snapshots, properties: new Map(reported.map((one) => [raw(one, 'guid'), one.properties])) };
 }
 
 function dataset(one: ReportedDataset, type: DatasetRecord['type'], guids: ReadonlyMap<string, string>): DatasetRecord {
@@ -48,22 +48,17 @@ function dataset(one: ReportedDataset, type: DatasetRecord['type'], guids: Reado
   };
 }
 
-function snapshot(
-  one: ReportedDataset,
-  guids: ReadonlyMap<string, string>,
-  holds: ReadonlyMap<string, Readonly<Record<string, number>>>,
-): SnapshotRecord {
+function snapshot(one: ReportedDataset, guids: ReadonlyMap<string, string>): SnapshotRecord {
   const at = one.name.indexOf('@');
-  const guid = raw(one, 'guid');
   const volsize = one.properties.get('volsize')?.raw;
   return {
-    guid,
+    guid: raw(one, 'guid'),
     dataset: guids.get(one.name.slice(0, at)) ?? '',
     name: one.name.slice(at + 1),
     createtxg: Number(raw(one, 'createtxg')),
     creation: Number(raw(one, 'creation')),
     userProperties: localUsers(one),
-    holds: { ...holds.get(guid) },
+    holds: { ...one.holds },
     deferred: one.properties.get('defer_destroy')?.raw === 'on',
     referenced: Number(raw(one, 'referenced')),
     volsize: volsize === undefined ? null : Number(volsize),
