@@ -90,9 +90,10 @@ describe.each(SIM_RELEASES)('pool.dataset of %s (truenas-api 9)', (release) => {
     expect(await driver.call('pool.dataset.update', 'tank/x', { refreservation: 2 * GIB })).toMatchObject({
       refreservation: { parsed: 2 * GIB },
     });
-    await expect(driver.call('pool.dataset.update', 'tank/x', { refreservation: 3 * GIB })).rejects.toThrow(
-      "'refreservation' is greater than current volume size",
-    );
+    // ZFS takes more than the volume can hold (OpenZFS 2.3.9)
+    expect(await driver.call('pool.dataset.update', 'tank/x', { refreservation: 3 * GIB })).toMatchObject({
+      refreservation: { parsed: 3 * GIB },
+    });
     expect(await items(driver.call('pool.dataset.update', 'tank/none', { volsize: GIB }))).toEqual([['id', 'tank/none does not exist', 2]]);
     expect((await items(driver.call('pool.dataset.get_instance', 'tank/none')))[0]).toEqual([
       null,

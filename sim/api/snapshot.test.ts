@@ -61,6 +61,16 @@ describe.each(SIM_RELEASES)('snapshots of %s (truenas-api 10)', (release) => {
     ]);
   });
 
+  if (modern)
+    it('release: a tag that the snapshot does not have is released already', async () => {
+      const driver = await prepared('s');
+      const release = (path: string) => driver.call('zfs.resource.snapshot.release', { path, tag: 'one' });
+      expect(await release(`${VOLUME}@s`)).toBeNull();
+      await driver.call('zfs.resource.snapshot.hold', { path: `${VOLUME}@s`, tag: 'one' });
+      expect(await release(`${VOLUME}@s`)).toBeNull();
+      expect(await items(release(`${VOLUME}@t`))).toEqual([['zfs.resource.snapshot.release', `'${VOLUME}@t' not found`, 2]]);
+    });
+
   it('query: 26.0 has no properties unless named and always holds', async () => {
     const driver = await prepared('s');
     const [plain] = rows.parse(await driver.call(driver.snapshots('query'), [], {}));

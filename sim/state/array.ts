@@ -47,9 +47,15 @@ import { MemoryEngine } from './zfs/memory-engine.ts';
 import { ZfsState } from './zfs/zfs-state.ts';
 import { seed } from './seed.ts';
 
+/**
+ * Ports of the VM's agent that the simulator takes for targets; the next one is its pool's (pool-connection.ts), and the last one is left to
+ * whoever looks into the VM meanwhile: a script there that waits for the simulator's answer must not keep the simulator from its work.
+ */
+const TARGET_PORTS = [0];
+
 /** The models of one TrueNAS: datasets, snapshots, iSCSI, services. `services.release` decides how it behaves. */
 export function createArray(services: SimServices, options: ArrayOptions): SimArray {
-  const agent = options.blocks === 'lab' ? new LabAgent(vmOf(options)) : null;
+  const agent = options.blocks === 'lab' ? new LabAgent(vmOf(options), TARGET_PORTS) : null;
   const lab = agent !== null;
   const { blocks, luns, lio, memory, prepare } = storage(services, options, agent);
   const nvme = agent === null || services.release === '25.04' ? null : new NvmetServer(agent, options.keep ?? false);
@@ -150,7 +156,7 @@ export function createArray(services: SimServices, options: ArrayOptions): SimAr
     stop: async () => {
       await luns.stop();
       await nvme?.stop();
-      real?.stop();
+      await real?.stop();
     },
     controls: {
       setPool: (status, detail) => pool.set(status, detail),

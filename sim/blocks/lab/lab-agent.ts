@@ -64,17 +64,19 @@ export class LabAgent {
     const path = join(this.directory, `lab${port}.sock`);
     const socket = createConnection(path);
     return new Promise<ScriptResult>((resolve, reject) => {
-      const limit = AbortSignal.any([
-        AbortSignal.timeout((seconds + GRACE) * 1000),
-        ...(options.signal === undefined ? [] : [options.signal]),
-      ]);
+      const over = (): void => {
+        clearTimeout(limit);
+        options.signal?.removeEventListener('abort', aborted);
+      };
       const fail = (error: Error): void => {
+        over();
         socket.destroy();
-        limit.removeEventListener('abort', aborted);
         reject(error);
       };
-      const aborted = (): void => fail(new Error(`no answer from the VM at ${path}`, { cause: limit.reason }));
-      limit.addEventListener('abort', aborted, { once: true });
+      const aborted = (): void => fail(new Error(`no answer from the VM at ${path}`, { cause: options.signal?.reason }));
+      // not AbortSignal.timeout() below AbortSignal.any(): Node.js 20 collects it as garbage before its time
+      const limit = setTimeout(aborted, (seconds + GRACE) * 1000);
+      options.signal?.addEventListener('abort', aborted, { once: true });
       socket.once('error', (error) => fail(new Error(`the VM cannot be reached at ${path}: ${error.message}`, { cause: error })));
       socket.once('close', () => fail(new Error(`the VM at ${path} closed the connection`)));
       socket.once('connect', () => {
@@ -83,7 +85,7 @@ export class LabAgent {
         socket.write(input);
       });
       readAnswer(socket, token, (result) => {
-        limit.removeEventListener('abort', aborted);
+        over();
         socket.removeAllListeners('close');
         socket.end();
         resolve(result);

@@ -1,7 +1,7 @@
 import type { DatasetOperations, NewDataset } from './engine.ts';
 import type { DatasetRecord } from './records.ts';
 import { bytesOf, EMPTY_FILESYSTEM_BYTES, EMPTY_VOLUME_BYTES, type SpaceAccounting } from './space.ts';
-import { ZfsError } from './zfs-error.ts';
+import { noParent, ZfsError } from './zfs-error.ts';
 import { parentName, type ZfsState } from './zfs-state.ts';
 
 const COMPONENT = /^[A-Za-z0-9_.:% -]+$/;
@@ -34,7 +34,7 @@ export class Datasets implements DatasetOperations {
     const parent = parentName(wanted.name);
     if (parent === null) throw new ZfsError('invalid-name', `cannot create '${wanted.name}': missing dataset name`);
     if (this.state.dataset(parent) === undefined) {
-      if (!wanted.createAncestors) throw new ZfsError('not-found', `cannot create '${wanted.name}': parent does not exist`, [parent]);
+      if (!wanted.createAncestors) throw noParent(`cannot create '${wanted.name}'`, parent, this.state.pool);
       await this.create({ name: parent, type: 'FILESYSTEM', properties: {}, userProperties: {}, createAncestors: true });
     }
     const parentRecord = this.state.mustDataset(parent);
@@ -81,13 +81,7 @@ export class Datasets implements DatasetOperations {
     }
     const oldSize = bytesOf(record, 'volsize');
     const newSize = Number(next['volsize'] ?? 0);
-    if (record.type === 'VOLUME') {
-      checkVolsize(name, next);
-      for (const key of ['refreservation', 'reservation'] as const) {
-        if (Number(properties[key] ?? 0) > oldSize)
-          throw new ZfsError('invalid-property', `cannot set property for '${name}': '${key}' is greater than current volume size`);
-      }
-    }
+    if (record.type === 'VOLUME') checkVolsize(name, next);
     this.space.refresh();
     for (const key of ['refreservation', 'reservation'] as const) {
       const more = Number(next[key] ?? 0) - bytesOf(record, key);
@@ -150,7 +144,7 @@ export class Datasets implements DatasetOperations {
     if (newName.startsWith(`${name}/`))
       throw new ZfsError('invalid-name', `cannot rename '${name}': New dataset name cannot be a descendant of current dataset name`);
     const parentRecord = this.state.dataset(parent);
-    if (parentRecord === undefined) throw new ZfsError('not-found', `cannot rename '${name}': parent does not exist`, [parent]);
+    if (parentRecord === undefined) throw noParent(`cannot rename '${name}'`, parent, this.state.pool);
     if (parentRecord.type === 'VOLUME') throw new ZfsError('invalid-name', `cannot rename '${name}': parent is not a filesystem`);
     this.state.renameDataset(record, newName);
   }

@@ -90,12 +90,13 @@ export class Snapshots implements SnapshotOperations {
     this.state.touch();
   }
 
-  /** `tag` null: all of them. A snapshot marked for deferred destruction goes with its last hold. Errors: not-found. */
+  /**
+   * `tag` null: all of them; one that the snapshot does not have is released already (lzc_release). A snapshot marked for deferred destruction
+   * goes with its last hold. Errors: not-found.
+   */
   async release(fullName: string, tag: string | null): Promise<void> {
     const snapshot = this.state.mustSnapshot(fullName);
     if (tag === null) snapshot.holds = {};
-    else if (snapshot.holds[tag] === undefined)
-      throw new ZfsError('not-found', `cannot release hold from snapshot '${fullName}': no such tag on this dataset`, [tag]);
     else Reflect.deleteProperty(snapshot.holds, tag);
     this.state.touch();
     if (snapshot.deferred && Object.keys(snapshot.holds).length === 0 && this.state.clones(snapshot).length === 0)

@@ -27,3 +27,9 @@ export class ZfsError extends Error {
     this.names = names;
   }
 }
+
+/** The parent of `name` is not there: ZFS tells another pool from a dataset that is missing (libzfs check_parents). `refused`: `cannot create 'tank/a/b'`. */
+export function noParent(refused: string, parent: string, pool: string): ZfsError {
+  const [other = ''] = parent.split('/');
+  return new ZfsError('not-found', `${refused}: ${other === pool ? 'parent does not exist' : `no such pool '${other}'`}`, [parent]);
+}

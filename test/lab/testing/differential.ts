@@ -50,7 +50,7 @@ exit 1`.replaceAll('\\$', '$');
 
 /** The same random calls to an array in memory and to one whose zvols are real, until their state differs. */
 export async function compare(episode: Episode): Promise<Outcome> {
-  const emptied = await new LabAgent(episode.vm).run(EMPTY_POOL, { seconds: 300 });
+  const emptied = await new LabAgent(episode.vm, [0]).run(EMPTY_POOL, { seconds: 300 });
   if (emptied.status !== 0) throw new Error(`the pool in the VM could not be emptied: ${emptied.stderr}`);
   const lab = new ArrayDriver({ blocks: 'lab', vm: episode.vm, release: episode.release });
   await lab.array.start();
@@ -76,10 +76,14 @@ export async function run({ release, seed, calls }: Omit<Episode, 'vm'>, memory:
     const call = randomCall(dice, release, (method) => memory.has(method));
     made.push(call);
     const whole = dice.chance(WHOLE);
-    if (whole) for (const driver of [memory, lab]) driver.time += LATER;
+    const later = (): void => {
+      if (whole) for (const driver of [memory, lab]) driver.time += LATER;
+    };
+    later();
     const tolerance: Tolerance = whole ? 'space' : 'no space';
     const found = await answer(lab, call);
     const inAnswer = difference(await answer(memory, call), found, tolerance);
+    later();
     const inState = await stateDifference(memory, lab, tolerance);
     for (const one of [inAnswer, inState]) if (one !== null) differences.push(report(release, seed, made, one));
     if (inState !== null) break;

@@ -18,28 +18,31 @@ export function directoryOf(name: string): string {
   return join(folder, name);
 }
 
+/** The other one is where a simulator works on the VM's pool (sim/state/array.ts). */
+const PORTS = [0, 2];
+
 /** A VM of the lab in which scripts run as root. */
 export class Machine {
   readonly name: string;
   readonly directory: string;
   readonly #agent: LabAgent;
 
-  private constructor(name: string) {
+  private constructor(name: string, ports: readonly number[] = PORTS) {
     this.name = name;
     this.directory = directoryOf(name);
-    this.#agent = new LabAgent(this.directory);
+    this.#agent = new LabAgent(this.directory, ports);
   }
 
-  /** A VM as it is in the golden snapshot, which is loaded into one of this name where it runs already: half of the time. */
-  static async restore(name: string): Promise<Machine> {
+  /** A VM as it is in the golden snapshot, which is loaded into one of this name where it runs already: half of the time. `ports`: as LabAgent. */
+  static async restore(name: string, ports?: readonly number[]): Promise<Machine> {
     await script('net', 'up');
     await script('vm', 'reset', name).catch(() => script('vm', 'restore', name));
-    return new Machine(name);
+    return new Machine(name, ports);
   }
 
   /** The VM as `keep(state)` left it, in this worker; null where none of this name runs that has been kept so. */
-  static async again(name: string, state: string): Promise<Machine | null> {
-    const machine = new Machine(name);
+  static async again(name: string, state: string, ports?: readonly number[]): Promise<Machine | null> {
+    const machine = new Machine(name, ports);
     try {
       await machine.#monitor('stop', `loadvm ${state}`, 'cont');
     } catch {

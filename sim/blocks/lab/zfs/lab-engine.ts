@@ -67,8 +67,8 @@ export class LabEngine implements ZfsEngine {
   }
 
   /** Ends the worker in the VM; the next operation starts another. */
-  stop(): void {
-    this.shell.close();
+  stop(): Promise<void> {
+    return this.shell.close();
   }
 
   holdOpen(zvol: string, open: boolean): Promise<void> {

@@ -40,7 +40,7 @@ export class LabSnapshots implements SnapshotOperations {
 
   async release(fullName: string, tag: string | null): Promise<void> {
     const snapshot = this.state.mustSnapshot(fullName);
-    const tags = tag === null ? Object.keys(snapshot.holds) : [tag];
+    const tags = Object.keys(snapshot.holds).filter((one) => tag === null || one === tag);
     if (tags.length > 0)
       await this.change(
         tags.map((one): Step => ['zfs', 'release', '--', one, fullName]),

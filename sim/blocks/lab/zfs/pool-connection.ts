@@ -2,14 +2,16 @@ import { createConnection, type Socket } from 'node:net';
 import { join } from 'node:path';
 import { POOL_WORKER } from './pool-worker.ts';
 
-/** The virtio port on which the pool is worked on; scripts of the lab's agent have the others. */
-const PORT = 2;
+/** The virtio port on which the pool is worked on; scripts of the lab's agent have the others (sim/state/array.ts). */
+const PORT = 1;
 /** s until the agent ends the worker, should nobody close the connection */
 const LIFE = 86_400;
 /** ms without work after which the worker ends, so that whoever wants the port or the VM gets it */
 const IDLE = 2000;
 /** ms for an answer on a machine whose VM shares its processors with a whole build */
 const PATIENCE = 300_000;
+/** ms for the agent's word that the worker has ended */
+const FAREWELL = 10_000;
 
 interface Waiting {
   readonly done: (text: string) => void;
@@ -27,6 +29,7 @@ export class PoolConnection {
   private started = 0;
   private ready = false;
   private idle: NodeJS.Timeout | null = null;
+  private closing: Promise<void> = Promise.resolve();
 
   /** `directory`: of the running VM. */
   constructor(directory: string, pool: string) {
@@ -37,23 +40,44 @@ export class PoolConnection {
   /** The answer to one request, both JSON. Errors: Error when the VM does not answer. */
   async ask(request: string): Promise<string> {
     if (this.idle !== null) clearTimeout(this.idle);
+    await this.closing;
     const socket = this.socket ?? (await this.start());
     try {
       return await this.answer(() => socket.write(`${request}\n`));
     } finally {
-      this.idle = setTimeout(() => this.close(), IDLE);
+      this.idle = setTimeout(() => void this.close(), IDLE);
       this.idle.unref();
     }
   }
 
-  close(): void {
+  /**
+   * Ends the worker and resolves when the agent says that it has ended: one that has not noticed the end of its connection takes the
+   * request of the next caller of the port for its own.
+   */
+  close(): Promise<void> {
     if (this.idle !== null) clearTimeout(this.idle);
-    // its end must not be taken for that of the next one
-    this.socket
-      ?.removeAllListeners()
-      .on('error', () => undefined)
-      .destroy();
+    const { socket, token } = this;
     this.socket = null;
+    if (socket === null) return this.closing;
+    this.closing = new Promise((resolve) => {
+      const over = (): void => {
+        clearTimeout(limit);
+        socket.destroy();
+        resolve();
+      };
+      const limit = setTimeout(over, FAREWELL);
+      let said = '';
+      socket
+        .removeAllListeners()
+        .on('error', () => undefined)
+        .on('close', over)
+        .on('data', (data: Buffer) => {
+          said += data.toString('latin1');
+          if (said.includes(`X ${token} `)) over();
+        });
+      socket.write('end\n');
+    });
+    return this.closing;
   }
 
   private async start(): Promise<Socket> {
@@ -89,7 +113,7 @@ export class PoolConnection {
         },
         fail: (error) => {
           over();
-          this.close();
+          this.drop();
           reject(error);
         },
       };
@@ -99,7 +123,16 @@ export class PoolConnection {
 
   private fail(message: string): void {
     this.waiting?.fail(new Error(message));
-    this.close();
+    this.drop();
+  }
+
+  /** Of a VM that does not answer there is nothing to wait for. */
+  private drop(): void {
+    this.socket
+      ?.removeAllListeners()
+      .on('error', () => undefined)
+      .destroy();
+    this.socket = null;
   }
 
   private take(data: Buffer): void {

@@ -36,8 +36,8 @@ export class PoolShell {
     return parseAnswer(await this.connection.ask(JSON.stringify({ steps, read })));
   }
 
-  close(): void {
-    this.connection.close();
+  close(): Promise<void> {
+    return this.connection.close();
   }
 }
 

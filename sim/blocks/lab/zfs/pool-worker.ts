@@ -4,7 +4,7 @@
  * flags, and the words when one is refused). Python and its ctypes come with Debian's zfsutils-linux.
  *
  * Arguments: pool, token. It speaks on the virtio port of the agent that started it: `READY token`, then for each line of JSON
- * `{steps, read}` (pool-shell.ts) a line with the number of bytes, and so many bytes of JSON.
+ * `{steps, read}` (pool-shell.ts) a line with the number of bytes, and so many bytes of JSON; `end` ends it.
  */
 export const POOL_WORKER = String.raw`
 import ctypes, json, os, signal, subprocess, sys, time, traceback
@@ -167,13 +167,15 @@ def until(there, complaint):
         time.sleep(0.05)
     return complaint
 
+def node(name): return '/dev/zvol/' + name.replace(' ', '+') # as zvol_id(8) of udev's rule writes it
+
 def device(name):
-    return until(lambda: os.path.exists('/dev/zvol/' + name), '/dev/zvol/' + name + ' did not appear')
+    return until(lambda: os.path.exists(node(name)), node(name) + ' did not appear')
 
 def keep_open(name, guid):
     said, pidfile = device(name), '/run/zfs/open-' + guid
-    if said: return said
-    subprocess.Popen(['setsid', 'bash', '-c', 'exec 3<"$1"; echo $$ > "$2"; exec sleep infinity', '-', '/dev/zvol/' + name, pidfile],
+    if said or os.path.exists(pidfile): return said
+    subprocess.Popen(['setsid', 'bash', '-c', 'exec 3<"$1"; echo $$ > "$2"; exec sleep infinity', '-', node(name), pidfile],
                      stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     return until(lambda: os.path.exists(pidfile) and os.path.getsize(pidfile) > 0, name + ' could not be opened')
 
@@ -228,6 +230,7 @@ while True:
     kept += got
     while b'\n' in kept:
         line, _, kept = kept.partition(b'\n')
+        if line == b'end': sys.exit()
         try: found = answer(json.loads(line))
         except Exception: found = {'failed': traceback.format_exc()}
         out = json.dumps(found, separators=(',', ':')).encode()

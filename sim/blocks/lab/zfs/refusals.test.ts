@@ -13,7 +13,6 @@ const SAID = [
   ["cannot create 'tank/a': out of space", 'no-space', ['tank/a']],
   ["cannot set property for 'tank/a': size is greater than available space", 'no-space', ['tank/a']],
   ["cannot create 'tank/a': volume size cannot be zero", 'invalid-property', ['tank/a']],
-  ["cannot set property for 'tank/a': 'refreservation' is greater than current volume size", 'invalid-property', ['tank/a']],
   [
     "cannot destroy 'tank/a@s': snapshot has dependent clones\nuse '-R' to destroy the following datasets:\ntank/b\ntank/c",
     'has-clones',
