@@ -1,8 +1,7 @@
 import { createHash } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { build } from 'esbuild';
-import { z } from 'zod';
+import { driver, OUTCOMES } from './driver-program.ts';
 import { Machine } from './machine.ts';
 import type { Operation, Orders, Outcome, Spec } from './operations.ts';
 import { MACHINE } from './places.ts';
@@ -13,30 +12,6 @@ export const PORTALS = [
   { host: '127.0.0.1', port: 3260 },
   { host: '127.0.0.2', port: 3260 },
 ] as const;
-
-const OUTCOMES: z.ZodType<readonly Outcome[]> = z.array(
-  z.union([
-    z.object({ what: z.string(), value: z.string() }),
-    z.object({ what: z.string(), code: z.string(), message: z.string(), causes: z.array(z.string()), hints: z.array(z.string()) }),
-  ]),
-);
-
-let bundled: Promise<string> | undefined;
-
-/** The driver as one file, which Debian's Node.js runs without node_modules. */
-async function driver(): Promise<string> {
-  const entryPoints = [join(import.meta.dirname, 'driver.ts')];
-  bundled ??= build({
-    entryPoints,
-    bundle: true,
-    write: false,
-    platform: 'node',
-    format: 'esm',
-    target: 'node18.20',
-    logLevel: 'error',
-  }).then(({ outputFiles }) => outputFiles[0]?.text ?? '');
-  return bundled;
-}
 
 /** Processes of the daemon's code that stand ready in the VM: one for each start of a daemon in a test. */
 const DAEMONS = ['a', 'b'] as const;
