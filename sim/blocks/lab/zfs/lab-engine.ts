@@ -66,9 +66,10 @@ export class LabEngine implements ZfsEngine {
     await this.change([], null);
   }
 
-  /** Ends the worker in the VM; the next operation starts another. */
-  stop(): Promise<void> {
-    return this.shell.close();
+  /** Ends the worker in the VM once what is under way is done: one that is just being started would not hear of it. The next operation starts another. */
+  async stop(): Promise<void> {
+    await this.tail;
+    await this.shell.close();
   }
 
   holdOpen(zvol: string, open: boolean): Promise<void> {
