@@ -23,7 +23,11 @@ describe('a volume that something on the node uses', () => {
       const path = await node.activate(lun);
       await node.machine.sh(`d=${path}; ${take}; udevadm settle`);
       const sum = await node.onArray(lun);
-      expect(await node.refused('volume.free', { volume: lun.volume })).toBe('DEVICE_BUSY');
+      // by the daemon, which saw the holder, before the array was asked for anything
+      expect((await node.ask('volume.free', { volume: lun.volume })).error).toMatchObject({
+        data: { code: 'VOLUME_BUSY' },
+        message: expect.stringContaining(`'nas:${lun.volume}' is in use on this node: `) as string,
+      });
       expect(await node.sim.luns()).toEqual([lun]);
       expect(await node.onArray(lun)).toBe(sum);
       await node.machine.sh(`${leave}; udevadm settle`);
