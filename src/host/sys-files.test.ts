@@ -74,7 +74,7 @@ describe('RootedFiles', () => {
 
   it('tells when something in a directory changes', async () => {
     const changed = new Promise<void>((resolve) => {
-      files.watch('/', resolve);
+      files.watch('/', () => resolve());
     });
     writeFileSync(join(root, 'new'), '');
     await changed;

@@ -30,8 +30,8 @@ export interface SysFiles {
   remove(path: string): Promise<void>;
   /** Whether a mount, dm, md, swap or another exclusive opener has claimed the block device (open with O_EXCL says EBUSY). */
   claimed(path: string): Promise<boolean>;
-  /** Calls `changed` when something in a directory changes. A hint only: waits poll as well. Returns the way to stop. */
-  watch(path: string, changed: () => void): () => void;
+  /** Calls `changed` with the name of an entry of a directory that changed, null where that is not told. A hint only: waits poll as well. Returns the way to stop. */
+  watch(path: string, changed: (name: string | null) => void): () => void;
 }
 
 // ENOTCONN: the address of an iSCSI connection while it is down (Linux, iscsi_sw_tcp_conn_get_param).
@@ -148,9 +148,9 @@ export class RootedFiles implements SysFiles {
     }
   }
 
-  watch(path: string, changed: () => void): () => void {
+  watch(path: string, changed: (name: string | null) => void): () => void {
     try {
-      const watcher = watch(this.at(path), { persistent: false }, () => changed());
+      const watcher = watch(this.at(path), { persistent: false }, (_, name) => changed(name));
       watcher.on('error', () => watcher.close());
       return () => watcher.close();
     } catch {

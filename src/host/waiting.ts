@@ -10,6 +10,11 @@ export interface WaitOptions {
   readonly atMostMs?: number;
   /** Directories whose changes wake the wait at once. */
   readonly watch?: readonly string[];
+  /**
+   * Which of their entries matter; default: all. Where many wait for names of their own at once, each would look at every name of the
+   * others and keep the processor from those who make them.
+   */
+  readonly entries?: (name: string) => boolean;
 }
 
 /** First and longest pause between two looks, ms: udev needs 1-3 s (RP-10), sysfs tells nobody. */
@@ -28,7 +33,8 @@ export async function waitFor<T>(options: WaitOptions, look: () => Promise<T | u
   let wake: () => void = () => undefined;
   const events = new Set<string>();
   const stops = (options.watch ?? []).map((path) =>
-    files.watch(path, () => {
+    files.watch(path, (name) => {
+      if (name !== null && options.entries?.(name) === false) return;
       events.add(path);
       wake();
     }),

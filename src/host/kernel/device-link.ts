@@ -22,9 +22,9 @@ export async function identityName(
   blocks: readonly string[],
   deadline: Deadline,
 ): Promise<{ readonly name: string; readonly block: string } | undefined> {
-  const names = [`${BY_ID}/wwn-0x${naa}`, `${BY_ID}/scsi-3${naa}`];
-  return waitFor({ ...context, deadline, watch: [BY_ID] }, async () => {
-    for (const name of names) {
+  const names = [`wwn-0x${naa}`, `scsi-3${naa}`];
+  return waitFor({ ...context, deadline, watch: [BY_ID], entries: (entry) => names.includes(entry) }, async () => {
+    for (const name of names.map((entry) => `${BY_ID}/${entry}`)) {
       const device = await context.files.resolve(name);
       const block = blocks.find((candidate) => device === `/dev/${candidate}`);
       if (block !== undefined && (await context.files.kind(name)) === 'block') return { name, block };

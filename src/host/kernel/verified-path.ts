@@ -26,6 +26,9 @@ export async function verifiedPath(context: HostContext, session: Session, spec:
   return new PathSearch(context, session, spec, deadline).run();
 }
 
+/** Whether an entry of /dev is a whole SCSI disk: each LUN brings nodes of other kinds (sg, bsg) as well. */
+const isDisk = (entry: string): boolean => /^sd[a-z]+$/.test(entry);
+
 class PathSearch {
   readonly #context: HostContext;
   readonly #spec: LunSpec;
@@ -46,7 +49,7 @@ class PathSearch {
   }
 
   async run(): Promise<string> {
-    const found = await waitFor({ ...this.#context, deadline: this.#deadline, watch: ['/dev'] }, () => this.#look());
+    const found = await waitFor({ ...this.#context, deadline: this.#deadline, watch: ['/dev'], entries: isDisk }, () => this.#look());
     if (found !== undefined) return found;
     throwIfCancelled(this.#deadline);
     const spec = this.#spec;

@@ -13,7 +13,7 @@ export function fileError(code: string, path: string): Error {
 /** The files of a node in memory. Directories exist while something is in them. */
 export class MemoryFiles implements SysFiles {
   readonly #entries = new Map<string, Entry>();
-  readonly #watchers = new Set<{ readonly path: string; readonly changed: () => void }>();
+  readonly #watchers = new Set<{ readonly path: string; readonly changed: (name: string | null) => void }>();
   /** Attributes of the kernel: true when the write was taken as an order to it. */
   onWrite: (path: string, text: string) => boolean | Promise<boolean> = () => false;
   /** Devices that an exclusive opener has. */
@@ -103,7 +103,7 @@ export class MemoryFiles implements SysFiles {
     return this.exclusive.has((await this.resolve(path)) ?? path);
   }
 
-  watch(path: string, changed: () => void): () => void {
+  watch(path: string, changed: (name: string | null) => void): () => void {
     const watcher = { path, changed };
     this.#watchers.add(watcher);
     return () => this.#watchers.delete(watcher);
@@ -115,7 +115,8 @@ export class MemoryFiles implements SysFiles {
   }
 
   #notify(path: string): void {
-    for (const watcher of this.#watchers) if (path.slice(0, path.lastIndexOf('/')) === watcher.path) watcher.changed();
+    const slash = path.lastIndexOf('/');
+    for (const watcher of this.#watchers) if (path.slice(0, slash) === watcher.path) watcher.changed(path.slice(slash + 1));
   }
 
   #entry(path: string): Entry | undefined {
