@@ -2,6 +2,7 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { launchSimulator, type Simulator } from '../../sim/server/launch.ts';
 import type { FaultInput } from '../../sim/faults/fault-model.ts';
 import { contentsOf, DaemonProcess, sectionFor } from '../flows/testing/daemon-process.ts';
+import { called, until } from '../flows/testing/waiting.ts';
 
 const GIB = 2 ** 30;
 let sim: Simulator;
@@ -19,15 +20,6 @@ afterEach(async () => {
   await sim.stop();
 });
 
-/** Resolves when the simulator has seen `method`. */
-async function seen(method: string): Promise<void> {
-  const deadline = AbortSignal.timeout(60_000);
-  while (!((sim.calls()[method] ?? 0) > 0)) {
-    deadline.throwIfAborted();
-    await new Promise((resolve) => setImmediate(resolve));
-  }
-}
-
 /** Kills the daemon when the array has got (`drop-answer`: and done) the call `method` of an operation, and starts it again. */
 async function killAt(fault: FaultInput & { method: string }, operation: () => Promise<unknown>): Promise<void> {
   await daemon.start();
@@ -38,7 +30,7 @@ async function killAt(fault: FaultInput & { method: string }, operation: () => P
     () => 'answered',
     () => 'lost',
   );
-  await seen(fault.method);
+  await called(sim, fault.method);
   // The answer is withheld, so that the daemon dies between this step and the next.
   await daemon.end('SIGKILL');
   expect(await lost).toBe('lost');
@@ -92,15 +84,15 @@ describe('law 5: a daemon that is killed between any two steps leaves nothing un
         `${JSON.stringify({ jsonrpc: '2.0', id: 1, method: 'volume.allocate', params: { protocol: 1, storage, vmid: 100, size: GIB } })}\n`,
       ),
     );
-    await seen('iscsi.extent.create');
+    await called(sim, 'iscsi.extent.create');
     socket.destroy();
     await daemon.says('volume.allocate on storage');
     sim.faults.clear();
-    const until = AbortSignal.timeout(90_000);
-    while ((await contentsOf(sim)).zvols.length > 0 || daemon.journal.length > 0) {
-      until.throwIfAborted();
-      await new Promise((resolve) => setImmediate(resolve));
-    }
+    await until(
+      async () => (await contentsOf(sim)).zvols.length === 0 && daemon.journal.length === 0,
+      () => `nothing is left: ${daemon.journal.join(' ')}`,
+      90_000,
+    );
     await daemon.end('SIGTERM');
   });
 
@@ -110,7 +102,7 @@ describe('law 5: a daemon that is killed between any two steps leaves nothing un
     sim.resetCalls();
     sim.faults.add({ method: 'iscsi.extent.create', fault: 'latency', ms: 500, times: 1 });
     const answer = daemon.call('volume.allocate', { storage, vmid: 100, size: GIB });
-    await seen('iscsi.extent.create');
+    await called(sim, 'iscsi.extent.create');
     const status = daemon.end('SIGTERM');
     const { volname: volume } = await answer;
     expect(await status).toBe(0);

@@ -2,6 +2,7 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { launchSimulator, type Simulator } from '../../sim/server/launch.ts';
 import { RELEASES } from '../../src/core/array-port.ts';
 import { contentsOf, DaemonProcess, sectionFor } from '../flows/testing/daemon-process.ts';
+import { until } from '../flows/testing/waiting.ts';
 
 const GIB = 2 ** 30;
 
@@ -43,11 +44,10 @@ describe.each(RELEASES)('F-056, F-206, F-302 on %s: a lost answer or a cut conne
         sim.faults.add({ method, fault, nth: 1 });
         await daemon.ask('volume.free', { storage, volume });
         sim.faults.clear();
-        const until = AbortSignal.timeout(60_000);
-        while ((await contentsOf(sim)).zvols.length > 0) {
-          until.throwIfAborted();
-          await new Promise((resolve) => setImmediate(resolve));
-        }
+        await until(
+          async () => (await contentsOf(sim)).zvols.length === 0,
+          () => 'the zvol is gone',
+        );
         expect(await contentsOf(sim)).toMatchObject({ zvols: [], extents: 0, mappings: 0 });
       });
     }

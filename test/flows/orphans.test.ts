@@ -9,6 +9,7 @@ import { OWNER_PROPERTY, perlExtentName, STORAGE_PROPERTY } from '../../src/volu
 import { backupCloneName } from '../../src/volumes/orphans/naming.ts';
 import { type Outcome, runCli } from './testing/command-line.ts';
 import { callArray, contentsOf, DaemonProcess, sectionFor } from './testing/daemon-process.ts';
+import { called } from './testing/waiting.ts';
 
 const GIB = 2 ** 30;
 const OWNER = '7d444840-9dc0-41d1-b245-5ffdce74fad2';
@@ -233,11 +234,7 @@ describe('a clean-up that is disturbed', () => {
       sim.resetCalls();
       sim.faults.add({ method, fault: 'drop-answer', nth: 1 });
       const running = cli('orphans', '--clean', '--yes', '--json');
-      const limit = AbortSignal.timeout(60_000);
-      while (!((sim.calls()[method] ?? 0) > 0)) {
-        limit.throwIfAborted();
-        await systemClock.sleep(5);
-      }
+      await called(sim, method);
       await daemon.end('SIGKILL');
       const outcome = await running;
       expect(outcome.status).toBe(2);

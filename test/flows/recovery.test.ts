@@ -1,8 +1,8 @@
 import { createServer, type Socket } from 'node:net';
 import { afterEach, describe, expect, it } from 'vitest';
 import { launchSimulator, type Simulator } from '../../sim/server/launch.ts';
-import { systemClock } from '../../src/core/system-clock.ts';
 import { DaemonProcess, sectionFor } from './testing/daemon-process.ts';
+import { until } from './testing/waiting.ts';
 
 const daemons: DaemonProcess[] = [];
 const simulators: Simulator[] = [];
@@ -42,11 +42,10 @@ function count(daemon: DaemonProcess, text: string): number {
 }
 
 async function times(daemon: DaemonProcess, text: string, wanted: number): Promise<void> {
-  const limit = AbortSignal.timeout(60_000);
-  while (count(daemon, text) < wanted) {
-    if (limit.aborted) throw new Error(`the daemon did not say '${text}' ${wanted} times, but:\n${daemon.output}`);
-    await systemClock.sleep(20);
-  }
+  await until(
+    () => count(daemon, text) >= wanted,
+    () => `the daemon said '${text}' ${wanted} times, but:\n${daemon.output}`,
+  );
 }
 
 const API_KEY = `1-${'k'.repeat(64)}`;

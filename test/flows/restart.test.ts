@@ -2,10 +2,10 @@ import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { launchSimulator, type Simulator } from '../../sim/server/launch.ts';
-import { systemClock } from '../../src/core/system-clock.ts';
 import { contentsOf, sectionFor } from './testing/daemon-process.ts';
 import { ManagedDaemon } from './testing/managed-daemon.ts';
 import { type Outcome, PvesmLite } from './testing/pvesm-lite.ts';
+import { called, until } from './testing/waiting.ts';
 
 let sim: Simulator;
 let daemon: ManagedDaemon;
@@ -23,15 +23,6 @@ afterEach(async () => {
   await daemon.dispose();
   await sim.stop();
 });
-
-/** Resolves when the array has been asked for `method` `times` times. */
-async function asked(method: string, times: number): Promise<void> {
-  const limit = AbortSignal.timeout(60_000);
-  while ((sim.calls()[method] ?? 0) < times) {
-    if (limit.aborted) throw new Error(`${method} was not called ${times} times: ${JSON.stringify(sim.calls())}`);
-    await systemClock.sleep(5);
-  }
-}
 
 const done = (outcome: Outcome): string => {
   expect(outcome).toMatchObject({ status: 0, err: '' });
@@ -64,7 +55,7 @@ describe('below a service manager that holds the socket', () => {
     const logins = sim.calls()['auth.login_ex'] ?? 0;
     writeFileSync(join(daemon.directory, 'defaults'), 'LOG_LEVEL=debug\n');
     daemon.order('reload');
-    await asked('auth.login_ex', logins + 1);
+    await called(sim, 'auth.login_ex', logins + 1);
     await daemon.event('notify READY=1', 2);
     done(await pvesm.run(['status', 'tn']));
     await daemon.says(' debug ');
@@ -76,7 +67,7 @@ describe('below a service manager that holds the socket', () => {
     await daemon.start();
     sim.faults.add({ fault: 'latency', method: 'pool.dataset.create', ms: 1_500, times: 1 });
     const slow = pvesm.run(['alloc', 'tn', '100', '', '1048576']);
-    await asked('pool.dataset.create', 1);
+    await called(sim, 'pool.dataset.create', 1);
     daemon.order('restart');
     const meanwhile = [pvesm.run(['status', 'tn']), pvesm.run(['list', 'tn']), pvesm.run(['alloc', 'tn', '101', '', '1048576'])];
     expect(done(await slow).trim()).toBe('tn:vm-100-disk-0');
@@ -111,14 +102,16 @@ describe('below a service manager that holds the socket', () => {
     done(await pvesm.run(['alloc', 'tn', '100', '', '1048576']));
     sim.faults.add({ fault: 'latency', method: 'iscsi.extent.create', ms: 60_000, times: 1 });
     const lost = pvesm.run(['alloc', 'tn', '101', '', '1048576']);
-    await asked('iscsi.extent.create', 2);
+    await called(sim, 'iscsi.extent.create', 2);
     daemon.order('kill');
     const { status, err } = await lost;
     expect([status, err]).toEqual([1, expect.stringContaining('takes back what it did not finish')]);
     const listed = done(await pvesm.run(['list', 'tn']));
     expect(listed).toContain('vm-100-disk-0');
-    const limit = AbortSignal.timeout(60_000);
-    while (daemon.journal.length > 0 && !limit.aborted) await systemClock.sleep(20);
+    await until(
+      () => daemon.journal.length === 0,
+      () => `the journal is empty: ${daemon.journal.join(' ')}`,
+    );
     const contents = await contentsOf(sim);
     expect([daemon.journal, contents.zvols, contents.extents]).toEqual([[], [`${sim.dataset}/vm-100-disk-0`], 1]);
   });

@@ -5,6 +5,8 @@ import type { Spec } from './testing/operations.ts';
 /** SCSI addresses without host number, and how many sessions. */
 const DEVICES = "ls /sys/class/scsi_device | sed 's/^[0-9]*://'";
 const SESSIONS = 'ls /sys/class/iscsi_session | wc -l';
+/** ms for 40 volumes at once, whose programs of udev and whose JavaScript take their turns on one emulated CPU: what happens is tested, not how fast. */
+const EMULATED_MS = 300_000;
 
 describe('a volume on a node, with a real kernel', () => {
   let node: OneNode;
@@ -132,7 +134,10 @@ describe('a volume on a node, with a real kernel', () => {
       300,
     );
     const specs = numbers.map((number) => specOf(number));
-    const attached = await node.together(specs.map((one) => ({ what: 'attach', spec: one })));
+    const attached = await node.together(
+      specs.map((one) => ({ what: 'attach', spec: one, ms: EMULATED_MS })),
+      EMULATED_MS / 1000 + 30,
+    );
     expect(attached.filter((outcome) => !('value' in outcome))).toEqual([]);
     const contents = await node.sh(
       `for n in ${numbers.join(' ')}; do dd if=/dev/pve-truenas/nas/vm-$((100 + n))-disk-0 bs=512 count=1 iflag=direct status=none | tr -d ' '; echo; done`,

@@ -4,9 +4,9 @@ import { promtoolPath } from '../build/promtool.ts';
 import { type Count, countClosingLine, countStatus, countTap, countVitest } from './counts.ts';
 
 /**
- * When a suite runs, and beside which.
- * - `computing`: first, two at a time: no real sockets, targets or tight deadlines.
- * - `alone`: then, one by one.
+ * When a suite runs, and beside which. In each stage they begin in the order of the list, the long ones before the short ones.
+ * - `computing`: first, two at a time: what needs processors, and keeps no deadline that a neighbour could break.
+ * - `alone`: then, one by one: what counts what a machine does, or fills it.
  * - `waiting`: last, two at a time: real processes that spend most of their time waiting for each other's deadlines.
  */
 export type Stage = (typeof STAGES)[number];
@@ -80,7 +80,8 @@ export function suites(pveSources: string, withLab: boolean): readonly Suite[] {
     argv: ['node', '--import', 'tsx', 'tools/lab/main.ts'],
     count: countVitest,
     report: join(REPORTS, 'lab.json'),
-    limit: 2400,
+    // the lab's build, for the first time, included
+    limit: 3600,
     stage: 'alone',
     live: true,
     killAfterMs: 60_000,
@@ -91,12 +92,15 @@ export function suites(pveSources: string, withLab: boolean): readonly Suite[] {
     argv: ['test/install/run'],
     count: countClosingLine,
     limit: 1800,
-    stage: 'alone',
+    stage: 'waiting',
   };
   const monitoring = vitest('monitoring', 300, 'computing');
   return [
-    check('types', [`${BIN}/tsc`, '-p', '.']),
+    vitest('contract', 1500, 'computing'),
     check('rules', [`${BIN}/eslint`, '--max-warnings=0', '.']),
+    vitest('unit', 1500, 'computing'),
+    vitest('package', 1500, 'computing'),
+    check('types', [`${BIN}/tsc`, '-p', '.']),
     check('format', [`${BIN}/biome`, 'format']),
     check('arrows', [`${BIN}/depcruise`, '--config', '.dependency-cruiser.cjs', ...SOURCES]),
     check('dead-code', [`${BIN}/knip`]),
@@ -105,13 +109,6 @@ export function suites(pveSources: string, withLab: boolean): readonly Suite[] {
     check('perl-taint', ['perl', '-wTc', ...PERL_LIBS, MODULE]),
     perl('perl', []),
     perl('perl-taint', ['-T']),
-    vitest('unit', 1500, 'alone'),
-    vitest('contract', 1500, 'alone'),
-    vitest('package', 1500, 'alone'),
-    // CI is root: there the suite fails where it cannot run
-    process.getuid?.() !== 0 && process.env['CI'] === undefined
-      ? { ...install, leftOut: 'root is needed: sudo make test SUITES=install' }
-      : install,
     // CI has to have it: there the suite fails instead
     promtoolPath() === null && process.env['CI'] === undefined
       ? { ...monitoring, leftOut: 'promtool (Debian package prometheus) is not here; make setup fetches it' }
@@ -119,6 +116,10 @@ export function suites(pveSources: string, withLab: boolean): readonly Suite[] {
     vitest('performance', 1500, 'alone'),
     vitest('flows', 1500, 'waiting'),
     vitest('chaos', 1500, 'waiting'),
+    // CI is root: there the suite fails where it cannot run
+    process.getuid?.() !== 0 && process.env['CI'] === undefined
+      ? { ...install, leftOut: 'root is needed: sudo make test SUITES=install' }
+      : install,
     ...[pve, firstDisk].map((suite) =>
       pveSources === '' ? { ...suite, leftOut: 'PVE_SRC is not set; make test-pve PVE_SRC=DIR runs it' } : suite,
     ),

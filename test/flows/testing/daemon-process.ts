@@ -5,8 +5,8 @@ import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Simulator } from '../../../sim/server/launch.ts';
-import { systemClock } from '../../../src/core/system-clock.ts';
 import type { MethodName, Result } from '../../../src/protocol/methods.ts';
+import { until } from './waiting.ts';
 
 const BUNDLE = join(import.meta.dirname, '../../../dist/pve-truenasd.mjs');
 
@@ -121,12 +121,12 @@ export class DaemonProcess {
   }
 
   /** Resolves when the output holds `text`. What is looked at once a minute needs more than one minute at worst. */
-  async says(text: string): Promise<void> {
-    const limit = AbortSignal.timeout(100_000);
-    while (!this.output.includes(text)) {
-      if (limit.aborted) throw new Error(`the daemon did not say '${text}' within 100 s, but:\n${this.output}`);
-      await systemClock.sleep(20);
-    }
+  says(text: string): Promise<void> {
+    return until(
+      () => this.output.includes(text),
+      () => `the daemon said '${text}', but:\n${this.output}`,
+      100_000,
+    );
   }
 
   async dispose(): Promise<void> {

@@ -4,18 +4,16 @@ import { existsSync, mkdirSync, readFileSync, rmSync, symlinkSync, writeFileSync
 import { join } from 'node:path';
 import type { SimRelease } from '../../../sim/api/contract.ts';
 import { launchSimulator, type Simulator } from '../../../sim/server/launch.ts';
-import { systemClock } from '../../../src/core/system-clock.ts';
 import { arrayState } from '../../contract/testing/array-state.ts';
 import { DaemonProcess } from './daemon-process.ts';
 import { quoted, Terminal, type TerminalSize } from './terminal.ts';
+import { called } from './waiting.ts';
 
 const CLI = join(import.meta.dirname, '../../../dist/pve-truenas.mjs');
 const PVESM = join(import.meta.dirname, '../../../perl/t/bin/pvesm-lite');
 /** Of the administrator; planted, and searched for. */
 export const PASSWORD = 'correct horse battery staple';
 export type Blocks = 'tgt' | 'memory';
-/** For a call to arrive; only a hanging setup takes so long. */
-const ARRIVES_MS = 60_000;
 const CHANGE = /\.(?:create|update|delete|start|control)$/;
 
 export interface Running {
@@ -140,12 +138,8 @@ export class SetupNode {
   }
 
   /** Resolves when the array was called so often. */
-  async called(method: string, times: number): Promise<void> {
-    const limit = AbortSignal.timeout(ARRIVES_MS);
-    while ((this.sim.calls()[method] ?? 0) < times) {
-      if (limit.aborted) throw new Error(`${method} was not called ${times} times: ${JSON.stringify(this.sim.calls())}`);
-      await systemClock.sleep(10);
-    }
+  called(method: string, times: number): Promise<void> {
+    return called(this.sim, method, times);
   }
 
   /** Changes that reached the array since its calls were reset: method, and which call of it. */

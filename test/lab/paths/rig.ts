@@ -98,7 +98,7 @@ export class Node {
     const times = Object.entries(seconds);
     const program = times.map(([key, value]) => `s/^\\(node.*timeo\\.${key}\\) = .*/\\1 = ${value}/`).join(';');
     await machine.sh(
-      `mkfifo /run/in /run/out; setsid node --jitless /root/driver.mjs /run/in /run/out < /dev/null > /dev/null 2> /run/driver.log &
+      `mkfifo /run/in /run/out; setsid node /root/driver.mjs /run/in /run/out < /dev/null > /dev/null 2> /run/driver.log &
        sed -i '${program}' /etc/iscsi/iscsid.conf
        [ $(grep -cE '^node.*timeo.(${times.map(([key, value]) => `${key} = ${value}`).join('|')})$' /etc/iscsi/iscsid.conf) = ${times.length} ]
        iscsid; ${multipath === undefined ? '' : 'multipathd; until multipathd show status > /dev/null 2>&1; do sleep 0.1; done'}

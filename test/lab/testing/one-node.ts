@@ -16,11 +16,13 @@ export const PORTALS = [
 /** Processes of the daemon's code that stand ready in the VM: one for each start of a daemon in a test. */
 const DAEMONS = ['a', 'b'] as const;
 const PREPARED = 'prepared';
+/** More than an operation is given. */
+const ANSWER_SECONDS = 200;
 
 /** Waits without a loop: a script that looks again and again takes the CPU that Node.js needs to start. */
 const START = `lio_target ${PORTALS.map(({ host }) => host).join(' ')}; iscsid; mkdir /run/driver; cd /run/driver
 for d in ${DAEMONS.join(' ')}; do
-  mkfifo $d.in $d.out; setsid node --jitless /root/driver.mjs $PWD/$d.in $PWD/$d.out < /dev/null > /dev/null 2> $d.log & echo $! > $d.pid; head -n 1 $d.out
+  mkfifo $d.in $d.out; setsid node /root/driver.mjs $PWD/$d.in $PWD/$d.out < /dev/null > /dev/null 2> $d.log & echo $! > $d.pid; head -n 1 $d.out
 done`;
 
 /** Array and node in one VM: real zvols, LIO and the kernel's initiator, and the daemon's code for a node in front of it. */
@@ -105,8 +107,9 @@ export class OneNode {
     return this.#drive({ operations });
   }
 
-  together(operations: readonly Operation[]): Promise<readonly Outcome[]> {
-    return this.#drive({ operations, together: true });
+  /** All at once. `seconds`: for all of them. */
+  together(operations: readonly Operation[], seconds = ANSWER_SECONDS): Promise<readonly Outcome[]> {
+    return this.#drive({ operations, together: true }, seconds);
   }
 
   /** As perform, of one operation that has to succeed. */
@@ -138,16 +141,16 @@ export class OneNode {
     return this.sh(`dd if=${device} bs=1M count=8 ${cached ? '' : 'iflag=direct'} status=none | sha256sum`);
   }
 
-  async #drive(orders: Orders): Promise<readonly Outcome[]> {
-    const answer = await this.#tell(orders);
+  async #drive(orders: Orders, seconds = ANSWER_SECONDS): Promise<readonly Outcome[]> {
+    const answer = await this.#tell(orders, seconds);
     if (answer === '') throw new Error(`the daemon died: ${await this.log()}`);
     return OUTCOMES.parse(JSON.parse(answer));
   }
 
   /** One line; empty when the process was killed. */
-  #tell(orders: Orders): Promise<string> {
+  #tell(orders: Orders, seconds = ANSWER_SECONDS): Promise<string> {
     const daemon = `/run/driver/${this.#daemons[0] ?? ''}`;
-    return this.#machine.sh(`exec 3< ${daemon}.out; cat > ${daemon}.in; exec < /dev/null; head -n 1 <&3`, 200, JSON.stringify(orders));
+    return this.#machine.sh(`exec 3< ${daemon}.out; cat > ${daemon}.in; exec < /dev/null; head -n 1 <&3`, seconds, JSON.stringify(orders));
   }
 }
 

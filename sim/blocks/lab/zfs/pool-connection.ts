@@ -6,8 +6,8 @@ import { POOL_WORKER } from './pool-worker.ts';
 const PORT = 1;
 /** s until the agent ends the worker, should nobody close the connection */
 const LIFE = 86_400;
-/** ms without work after which the worker ends, so that whoever wants the port or the VM gets it */
-const IDLE = 2000;
+/** ms without work after which the worker ends, so that whoever wants the port gets it. Its start takes seconds on an emulated CPU. */
+const IDLE = 60_000;
 /** ms for an answer on a machine whose VM shares its processors with a whole build */
 const PATIENCE = 300_000;
 /** ms for the agent's word that the worker has ended */
