@@ -5,6 +5,12 @@ import type { Spec } from './testing/operations.ts';
 /** SCSI addresses without host number, and how many sessions. */
 const DEVICES = "ls /sys/class/scsi_device | sed 's/^[0-9]*://'";
 const SESSIONS = 'ls /sys/class/iscsi_session | wc -l';
+/**
+ * udev as on a node where nobody installed multipath-tools, which is how Proxmox VE installs it: without its rules and those of
+ * sg3-utils-udev, which comes with it, and which start five programs for each disk.
+ */
+const WITHOUT_MULTIPATH_TOOLS =
+  'for rules in 55-scsi-sg3_id 56-dm-mpath 58-scsi-sg3_symlink 60-multipath; do ln -s /dev/null /etc/udev/rules.d/$rules.rules; done; udevadm control --reload';
 /** ms for 40 volumes at once, whose programs of udev and whose JavaScript take their turns on one emulated CPU: what happens is tested, not how fast. */
 const EMULATED_MS = 300_000;
 
@@ -124,8 +130,18 @@ describe('a volume on a node, with a real kernel', () => {
     expect(refused).toMatchObject({ code: 'DEVICE_BUSY', message: expect.stringContaining('sleep (process') as string });
   });
 
+  it('a disk that lost its names, because its array was away when udev looked at it, has them again when attach returns', async () => {
+    const device = await node.done({ what: 'attach', spec });
+    await node.sh(`${WITHOUT_MULTIPATH_TOOLS}
+      state=/sys/block/${device.slice(5)}/device/state; echo offline > $state; udevadm trigger --action=change ${device}; udevadm settle; echo running > $state
+      ! test -e ${linkOf(spec)}`);
+    expect(await node.done({ what: 'attach', spec })).toBe(device);
+    expect(await node.sh(`readlink -f ${linkOf(spec)}`)).toBe(device);
+  });
+
   it('40 volumes attached at once, each with its own content, and detached at once (F-109)', async () => {
     const numbers = Array.from({ length: 40 }, (_, index) => index + 11);
+    await node.sh(WITHOUT_MULTIPATH_TOOLS);
     // One zvol and its clones: quicker than 40 of their own.
     await node.sh(
       `zfs snapshot tank/d1@s; for n in ${numbers.join(' ')}; do zfs clone tank/d1@s tank/d$n; done; udevadm settle

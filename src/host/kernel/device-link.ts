@@ -1,29 +1,67 @@
 import type { Deadline } from '../../core/ports.ts';
 import type { SysFiles } from '../sys-files.ts';
 import { type VolumeRef, volumeKey } from '../volume-ref.ts';
-import { waitFor } from '../waiting.ts';
+import { waitFor, within } from '../waiting.ts';
 import type { HostContext } from '../host-context.ts';
 import type { MultipathMap } from './multipath.ts';
 
 const BY_ID = '/dev/disk/by-id';
+/** There while udev has events to work on (udevadm-settle(8)). */
+const UDEV_QUEUE = '/run/udev/queue';
+/** ms that udev gets for a name before it is asked again; it needs 1 to 3 s (RP-10) */
+const NAMED_IN_MS = 5000;
 
 /** `/dev/pve-truenas/<storage>/<volume>`. Errors: NAME_INVALID. */
 export function linkPath(linkBase: string, volume: VolumeRef): string {
   return `${linkBase}/${volumeKey(volume)}`;
 }
 
+interface IdentityName {
+  readonly name: string;
+  readonly block: string;
+}
+
 /**
  * The name of udev that carries the identity of a verified path and leads to one of `blocks` as a block device (F-326); undefined when
  * udev has not made one in time. Names are caches (RP-13), so where they lead is checked.
+ *
+ * A path loses its names for good when somebody who wrote to it closes it while the array is away: udev looks at it anew, and its scsi_id
+ * gets no answer (without sg3-utils-udev, which Proxmox VE does not install). So an idle udev is asked for them once more.
  */
 export async function identityName(
   context: HostContext,
   naa: string,
   blocks: readonly string[],
   deadline: Deadline,
-): Promise<{ readonly name: string; readonly block: string } | undefined> {
+): Promise<IdentityName | undefined> {
+  for (;;) {
+    const found = await namedWithin(context, naa, blocks, deadline, NAMED_IN_MS);
+    if (found !== undefined || deadline.signal.aborted || deadline.remaining() <= 0) return found;
+    if ((await context.files.kind(UDEV_QUEUE)) !== null) continue;
+    await Promise.all(blocks.map((block) => announce(context, block, deadline)));
+    return namedWithin(context, naa, blocks, deadline, Number.POSITIVE_INFINITY);
+  }
+}
+
+/** Has the kernel tell udev of a disk as if it had changed. One that has gone meanwhile gets no name, which its caller finds out. */
+async function announce(context: HostContext, block: string, deadline: Deadline): Promise<void> {
+  context.log.info('asking udev again for the names of a disk', { device: `/dev/${block}` });
+  try {
+    await within(context.files.write(`/sys/class/block/${block}/uevent`, 'change'), deadline);
+  } catch (error) {
+    context.log.warn('udev could not be asked', { device: `/dev/${block}`, error: String(error) });
+  }
+}
+
+function namedWithin(
+  context: HostContext,
+  naa: string,
+  blocks: readonly string[],
+  deadline: Deadline,
+  atMostMs: number,
+): Promise<IdentityName | undefined> {
   const names = [`wwn-0x${naa}`, `scsi-3${naa}`];
-  return waitFor({ ...context, deadline, watch: [BY_ID], entries: (entry) => names.includes(entry) }, async () => {
+  return waitFor({ ...context, deadline, atMostMs, watch: [BY_ID], entries: (entry) => names.includes(entry) }, async () => {
     for (const name of names.map((entry) => `${BY_ID}/${entry}`)) {
       const device = await context.files.resolve(name);
       const block = blocks.find((candidate) => device === `/dev/${candidate}`);

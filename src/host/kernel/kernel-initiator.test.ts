@@ -304,6 +304,23 @@ describe('KernelInitiator.attach', () => {
     expect(node.clock.monotonic()).toBeLessThan(10_000);
   });
 
+  it('asks udev again for names that a disk has lost, but not while udev is busy', async () => {
+    const { node, host, within } = setup();
+    await host.attach(lun(), within());
+    const lose = (): void => [`wwn-${A}`, `scsi-3${A.slice(2)}`].forEach((name) => node.files.drop(`/dev/disk/by-id/${name}`));
+    const asked = (): number => node.writes.filter(([path]) => path === '/sys/class/block/sda/uevent').length;
+    expect(asked()).toBe(0);
+
+    lose();
+    await expect(host.attach(lun(), within())).resolves.toEqual({ path: LINK, device: '/dev/sda' });
+    expect(asked()).toBe(1);
+
+    lose();
+    node.files.put('/run/udev/queue', '');
+    await expect(host.attach(lun(), within(20_000))).rejects.toMatchObject({ code: 'DEVICE_MISSING' });
+    expect(asked()).toBe(1);
+  });
+
   it('finds LUNs above 255 in the flat spelling of the target as well', async () => {
     const { node, target, host, within } = setup();
     target.luns.set(300 | 0x4000, { naa: A, size: GIB });

@@ -152,7 +152,12 @@ export class FakeNode implements FakeNodeState {
     this.files.put(`${device}/block/${block}/size`, '');
     this.files.put(`/sys/class/block/${block}/size`, `${disk.size / 512}\n`);
     this.files.put(`/sys/class/block/${block}/dev`, `8:${16 * this.#blocks}\n`);
+    this.files.put(`/sys/class/block/${block}/uevent`, '');
     this.files.putBlock(`/dev/${block}`);
+    this.#announce(address, block, digits);
+  }
+
+  #announce(address: string, block: string, digits: string): void {
     this.clock.after(this.udevDelay, () => {
       if (this.devices.get(address)?.block !== block) return;
       for (const name of [`wwn-0x${digits}`, `scsi-3${digits}`]) this.files.putLink(`/dev/disk/by-id/${name}`, `../../${block}`);
@@ -185,6 +190,11 @@ export class FakeNode implements FakeNodeState {
       const host = Number(scan[1]);
       const luns = lun === '-' ? [...(this.#targetOfHost.get(host)?.luns.keys() ?? [])] : [Number(lun)];
       this.clock.after(this.scanDelay, () => luns.forEach((number) => this.appear(host, number)));
+      return true;
+    }
+    const announced = this.deviceOf(/^\/sys\/class\/block\/(\w+)\/uevent$/.exec(path)?.[1] ?? '');
+    if (announced !== undefined) {
+      this.#announce(announced.address, announced.block, announced.cachedNaa);
       return true;
     }
     const order = /^\/sys\/class\/scsi_device\/([\d:]+)\/device\/(delete|rescan)$/.exec(path);
