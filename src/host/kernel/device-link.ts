@@ -1,9 +1,10 @@
 import type { Deadline } from '../../core/ports.ts';
 import type { SysFiles } from '../sys-files.ts';
 import { type VolumeRef, volumeKey } from '../volume-ref.ts';
-import { waitFor, within } from '../waiting.ts';
+import { waitFor } from '../waiting.ts';
 import type { HostContext } from '../host-context.ts';
 import type { MultipathMap } from './multipath.ts';
+import { announceDisk } from './scsi-devices.ts';
 
 const BY_ID = '/dev/disk/by-id';
 /** There while udev has events to work on (udevadm-settle(8)). */
@@ -26,7 +27,8 @@ interface IdentityName {
  * udev has not made one in time. Names are caches (RP-13), so where they lead is checked.
  *
  * A path loses its names for good when somebody who wrote to it closes it while the array is away: udev looks at it anew, and its scsi_id
- * gets no answer (without sg3-utils-udev, which Proxmox VE does not install). So an idle udev is asked for them once more.
+ * gets no answer (without sg3-utils-udev, which Proxmox VE does not install). So an idle udev is asked for them once more. Errors:
+ * HOST_COMMAND when it cannot be asked.
  */
 export async function identityName(
   context: HostContext,
@@ -38,18 +40,8 @@ export async function identityName(
     const found = await namedWithin(context, naa, blocks, deadline, NAMED_IN_MS);
     if (found !== undefined || deadline.signal.aborted || deadline.remaining() <= 0) return found;
     if ((await context.files.kind(UDEV_QUEUE)) !== null) continue;
-    await Promise.all(blocks.map((block) => announce(context, block, deadline)));
+    await Promise.all(blocks.map((block) => announceDisk(context, block, deadline)));
     return namedWithin(context, naa, blocks, deadline, Number.POSITIVE_INFINITY);
-  }
-}
-
-/** Has the kernel tell udev of a disk as if it had changed. One that has gone meanwhile gets no name, which its caller finds out. */
-async function announce(context: HostContext, block: string, deadline: Deadline): Promise<void> {
-  context.log.info('asking udev again for the names of a disk', { device: `/dev/${block}` });
-  try {
-    await within(context.files.write(`/sys/class/block/${block}/uevent`, 'change'), deadline);
-  } catch (error) {
-    context.log.warn('udev could not be asked', { device: `/dev/${block}`, error: String(error) });
   }
 }
 
@@ -63,6 +55,8 @@ function namedWithin(
   const names = [`wwn-0x${naa}`, `scsi-3${naa}`];
   return waitFor({ ...context, deadline, atMostMs, watch: [BY_ID], entries: (entry) => names.includes(entry) }, async () => {
     for (const name of names.map((entry) => `${BY_ID}/${entry}`)) {
+      // most looks end here: following what is not there yet costs a look at each directory above it
+      if ((await context.files.readLink(name)) === null) continue;
       const device = await context.files.resolve(name);
       const block = blocks.find((candidate) => device === `/dev/${candidate}`);
       if (block !== undefined && (await context.files.kind(name)) === 'block') return { name, block };

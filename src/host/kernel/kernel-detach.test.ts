@@ -1,44 +1,13 @@
 import { describe, expect, it } from 'vitest';
-import { deadlineAfter } from '../../core/deadline.ts';
-import type { LunSpec } from '../../core/host-port.ts';
-import type { Deadline } from '../../core/ports.ts';
-import { createHost } from '../host.ts';
-import { FakeNode, naaOf } from '../testing/fake-node.ts';
-import type { FakeTarget } from '../testing/fake-node-state.ts';
+import { type FakeNode, naaOf } from '../testing/fake-node.ts';
+import { A, B, GIB, LINK, lun, REF, setup } from '../testing/kernel-rig.ts';
 
-const IQN = 'iqn.2005-10.org.freenas.ctl:proxmox';
-const GIB = 1024 ** 3;
-const A = naaOf('a');
-const B = naaOf('b');
-const REF = { storage: 'tn', volume: 'vm-100-disk-0', naa: A };
-const LINK = '/dev/pve-truenas/tn/vm-100-disk-0';
-const SPEC: LunSpec = {
-  storage: 'tn',
-  volume: 'vm-100-disk-0',
-  iqn: IQN,
-  portals: [{ host: '10.0.0.1', port: 3260 }],
-  lun: 1,
-  naa: A,
-  serial: '0123456789abcde',
-  size: GIB,
-  multipath: false,
-};
+const SPEC = lun();
 
-interface Attached {
-  readonly node: FakeNode;
-  readonly target: FakeTarget;
-  readonly host: ReturnType<typeof createHost>['kernel'];
-  readonly within: (ms?: number) => Deadline;
-}
-
-async function attached(): Promise<Attached> {
-  const node = new FakeNode();
-  const target = node.addTarget(IQN, '10.0.0.1:3260');
-  target.luns.set(1, { naa: A, size: GIB });
-  const host = createHost(node.context).kernel;
-  const within = (ms = 60_000): Deadline => deadlineAfter(node.clock, ms, 'test');
-  await host.attach(SPEC, within());
-  return { node, target, host, within };
+async function attached(): Promise<ReturnType<typeof setup>> {
+  const rig = setup();
+  await rig.host.attach(SPEC, rig.within());
+  return rig;
 }
 
 const deletes = (node: FakeNode): readonly string[] => node.writes.filter(([path]) => path.endsWith('/delete')).map(([path]) => path);

@@ -11,7 +11,7 @@ import { holdersOf, lastingHolders } from './holders.ts';
 import type { HostContext } from '../host-context.ts';
 import { PortalLogin } from './login.ts';
 import { ensureMap, findMap, forgetWwid, type MultipathMap, removeMap, resizeMap } from './multipath.ts';
-import { blockSize, deleteScsiDevice, freshNaa, type ScsiPath, scsiPathsOf } from './scsi-devices.ts';
+import { blockSize, deleteScsiDevice, freshNaa, type ScsiDisk, type ScsiPath, scsiPathsOf } from './scsi-devices.ts';
 import type { Session } from './sessions.ts';
 import { settledSize, verifiedPath } from './verified-path.ts';
 
@@ -149,9 +149,9 @@ export class KernelInitiator implements HostPort {
       await Promise.all(
         sessions.map(async (session) => {
           try {
-            const block = await verifiedPath(this.#context, session, spec, inner);
-            blocks.push(block);
-            await this.#requireSize(spec, session, block, deadline);
+            const disk = await verifiedPath(this.#context, session, spec, inner);
+            await this.#requireSize(spec, disk, deadline);
+            blocks.push(disk.block);
             if (blocks.length === 1) cancel = clock.after(OTHER_PATHS_MS, () => stop.abort(new Error('other paths are up')));
           } catch (thrown) {
             if (thrown instanceof StorageError && thrown.code !== 'DEVICE_MISSING') throw thrown;
@@ -175,12 +175,10 @@ export class KernelInitiator implements HostPort {
     return [...blocks].sort();
   }
 
-  async #requireSize(spec: LunSpec, session: Session, block: string, deadline: Deadline): Promise<void> {
-    const address = (await scsiPathsOf(this.#context.files, naaDigits(spec.naa))).find((path) => path.block === block)?.address;
-    if (address === undefined)
-      throw new StorageError('DEVICE_MISSING', `/dev/${block} of session ${session.id} vanished while it was verified`);
-    const seen = await settledSize(this.#context, { address, block }, spec.size, false, deadline);
-    if (seen !== spec.size) throw wrongSize(spec, block, seen);
+  async #requireSize(spec: LunSpec, disk: ScsiDisk, deadline: Deadline): Promise<void> {
+    const seen = await settledSize(this.#context, disk, spec.size, false, deadline);
+    if (seen === null) throw new StorageError('DEVICE_MISSING', `/dev/${disk.block} (${disk.address}) vanished while it was verified`);
+    if (seen !== spec.size) throw wrongSize(spec, disk.block, seen);
   }
 
   /** Law 1 for a map: each of its paths is one that was just verified, and it shows the size. */

@@ -5,6 +5,12 @@ import { within } from '../waiting.ts';
 import type { HostContext } from '../host-context.ts';
 import type { Session } from './sessions.ts';
 
+/** A SCSI disk of the kernel. */
+export interface ScsiDisk {
+  readonly address: string;
+  readonly block: string;
+}
+
 /** One path to a LUN: a SCSI device of the kernel. */
 export interface ScsiPath {
   /** `3:0:0:1`, host:channel:target:lun */
@@ -23,14 +29,19 @@ export async function scsiPathAt(files: SysFiles, address: string): Promise<Scsi
   const device = `${DEVICES}/${address}/device`;
   if ((await files.kind(device)) === null) return null;
   const [block] = await files.list(`${device}/block`);
-  const wwid = await files.read(`${device}/wwid`);
-  return { address, block: block ?? null, cachedNaa: /^naa\.([0-9a-f]{32})$/.exec(wwid?.toLowerCase() ?? '')?.[1] ?? null };
+  return { address, block: block ?? null, cachedNaa: await cachedNaa(files, address) };
 }
 
-/** All SCSI devices whose cached identity is exactly this NAA (32 hex digits). */
+async function cachedNaa(files: SysFiles, address: string): Promise<string | null> {
+  const wwid = await files.read(`${DEVICES}/${address}/device/wwid`);
+  return /^naa\.([0-9a-f]{32})$/.exec(wwid?.toLowerCase() ?? '')?.[1] ?? null;
+}
+
+/** All SCSI devices whose cached identity is exactly this NAA (32 hex digits). Of the others nothing but that is read: a node may have thousands. */
 export async function scsiPathsOf(files: SysFiles, naa: string): Promise<readonly ScsiPath[]> {
   const paths: ScsiPath[] = [];
   for (const address of await files.list(DEVICES)) {
+    if ((await cachedNaa(files, address)) !== naa) continue;
     const path = await scsiPathAt(files, address);
     if (path?.cachedNaa === naa) paths.push(path);
   }
@@ -71,6 +82,12 @@ export async function deleteScsiDevice(context: HostContext, address: string, de
 /** Makes the kernel read the size of one SCSI device again (RP-11). */
 export async function rescanScsiDevice(context: HostContext, address: string, deadline: Deadline): Promise<void> {
   await writeAttribute(context, `${DEVICES}/${address}/device/rescan`, '1', deadline);
+}
+
+/** Makes the kernel tell udev of a disk as if it had changed: udev names it anew. */
+export async function announceDisk(context: HostContext, block: string, deadline: Deadline): Promise<void> {
+  context.log.info('asking udev again for the names of a disk', { device: `/dev/${block}` });
+  await writeAttribute(context, `/sys/class/block/${block}/uevent`, 'change', deadline);
 }
 
 /** Bytes of a block device (`sda`, `dm-3`) as the kernel has them, null when it is gone. */

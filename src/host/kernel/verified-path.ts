@@ -5,7 +5,16 @@ import { throwIfCancelled, waitFor } from '../waiting.ts';
 import { naaDigits } from '../volume-ref.ts';
 import { lastingHolders } from './holders.ts';
 import type { HostContext } from '../host-context.ts';
-import { blockSize, deleteScsiDevice, freshNaa, lunAddresses, rescanScsiDevice, scanLun, scsiPathAt } from './scsi-devices.ts';
+import {
+  blockSize,
+  deleteScsiDevice,
+  freshNaa,
+  lunAddresses,
+  rescanScsiDevice,
+  scanLun,
+  type ScsiDisk,
+  scsiPathAt,
+} from './scsi-devices.ts';
 import type { Session } from './sessions.ts';
 
 /** Pauses (ms) between two scans for one LUN: at once, then slower; a device may need 30 s (F-105, F-106). */
@@ -18,11 +27,11 @@ const MAX_REMOVALS = 2;
 const SIZE_MS = 10_000;
 
 /**
- * The block device (`sda`) of one LUN behind one session, verified: its INQUIRY gives the NAA now, and the kernel's own idea of it is the
+ * The disk of one LUN behind one session, verified: its INQUIRY gives the NAA now, and the kernel's own idea of it is the
  * same (law 1, RP-13). A device of another identity at that number is removed and looked for again, unless somebody has it open.
  * Errors: DEVICE_MISSING, DEVICE_IDENTITY.
  */
-export async function verifiedPath(context: HostContext, session: Session, spec: LunSpec, deadline: Deadline): Promise<string> {
+export async function verifiedPath(context: HostContext, session: Session, spec: LunSpec, deadline: Deadline): Promise<ScsiDisk> {
   return new PathSearch(context, session, spec, deadline).run();
 }
 
@@ -48,7 +57,7 @@ class PathSearch {
     this.#naa = naaDigits(spec.naa);
   }
 
-  async run(): Promise<string> {
+  async run(): Promise<ScsiDisk> {
     const found = await waitFor({ ...this.#context, deadline: this.#deadline, watch: ['/dev'], entries: isDisk }, () => this.#look());
     if (found !== undefined) return found;
     throwIfCancelled(this.#deadline);
@@ -59,14 +68,14 @@ class PathSearch {
   }
 
   /** One look; undefined: not yet. */
-  async #look(): Promise<string | undefined> {
+  async #look(): Promise<ScsiDisk | undefined> {
     for (const address of this.#addresses) {
       const path = await scsiPathAt(this.#context.files, address);
       if (path === null) continue;
       const node = path.block === null ? null : `/dev/${path.block}`;
       if (path.block === null || node === null || (await this.#context.files.kind(node)) !== 'block') return undefined;
       const fresh = await freshNaa(this.#context, path.block, this.#deadline);
-      if (fresh === this.#naa && path.cachedNaa === this.#naa) return path.block;
+      if (fresh === this.#naa && path.cachedNaa === this.#naa) return { address, block: path.block };
       if (fresh === null && !this.#silentTooLong()) return undefined;
       await this.#removeStale(address, path.block, fresh, path.cachedNaa);
       this.#nextScan = Number.NEGATIVE_INFINITY;
@@ -125,7 +134,7 @@ class PathSearch {
  */
 export async function settledSize(
   context: HostContext,
-  target: { readonly address: string; readonly block: string },
+  target: ScsiDisk,
   size: number,
   atLeast: boolean,
   deadline: Deadline,
