@@ -80,8 +80,7 @@ export function suites(pveSources: string, withLab: boolean): readonly Suite[] {
     argv: ['node', '--import', 'tsx', 'tools/lab/main.ts'],
     count: countVitest,
     report: join(REPORTS, 'lab.json'),
-    // the lab's build, for the first time, included
-    limit: 3600,
+    limit: 2400,
     stage: 'alone',
     live: true,
     killAfterMs: 60_000,

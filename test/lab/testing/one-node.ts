@@ -16,8 +16,6 @@ export const PORTALS = [
 /** Processes of the daemon's code that stand ready in the VM: one for each start of a daemon in a test. */
 const DAEMONS = ['a', 'b'] as const;
 const PREPARED = 'prepared';
-/** More than an operation is given. */
-const ANSWER_SECONDS = 200;
 
 /** Waits without a loop: a script that looks again and again takes the CPU that Node.js needs to start. */
 const START = `lio_target ${PORTALS.map(({ host }) => host).join(' ')}; iscsid; mkdir /run/driver; cd /run/driver
@@ -107,9 +105,8 @@ export class OneNode {
     return this.#drive({ operations });
   }
 
-  /** All at once. `seconds`: for all of them. */
-  together(operations: readonly Operation[], seconds = ANSWER_SECONDS): Promise<readonly Outcome[]> {
-    return this.#drive({ operations, together: true }, seconds);
+  together(operations: readonly Operation[]): Promise<readonly Outcome[]> {
+    return this.#drive({ operations, together: true });
   }
 
   /** As perform, of one operation that has to succeed. */
@@ -141,16 +138,16 @@ export class OneNode {
     return this.sh(`dd if=${device} bs=1M count=8 ${cached ? '' : 'iflag=direct'} status=none | sha256sum`);
   }
 
-  async #drive(orders: Orders, seconds = ANSWER_SECONDS): Promise<readonly Outcome[]> {
-    const answer = await this.#tell(orders, seconds);
+  async #drive(orders: Orders): Promise<readonly Outcome[]> {
+    const answer = await this.#tell(orders);
     if (answer === '') throw new Error(`the daemon died: ${await this.log()}`);
     return OUTCOMES.parse(JSON.parse(answer));
   }
 
   /** One line; empty when the process was killed. */
-  #tell(orders: Orders, seconds = ANSWER_SECONDS): Promise<string> {
+  #tell(orders: Orders): Promise<string> {
     const daemon = `/run/driver/${this.#daemons[0] ?? ''}`;
-    return this.#machine.sh(`exec 3< ${daemon}.out; cat > ${daemon}.in; exec < /dev/null; head -n 1 <&3`, seconds, JSON.stringify(orders));
+    return this.#machine.sh(`exec 3< ${daemon}.out; cat > ${daemon}.in; exec < /dev/null; head -n 1 <&3`, 200, JSON.stringify(orders));
   }
 }
 
