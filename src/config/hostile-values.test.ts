@@ -2,8 +2,7 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { parseSection } from './parse-section.ts';
 import { SETTINGS, settingNamed } from './schema.ts';
-
-const GOOD = { api_host: 'nas.example.org', dataset: 'tank/proxmox', target_iqn: 'proxmox', discovery_portal: '192.0.2.10' } as const;
+import { GOOD } from './testing/sections.ts';
 
 describe('parseSection on hostile values', () => {
   it('never throws, and gives a config exactly when there is no error', () => {
