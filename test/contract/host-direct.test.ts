@@ -15,6 +15,7 @@ import { RootedFiles } from '../../src/host/sys-files.ts';
 const IQN = 'iqn.2005-10.org.freenas.ctl:contract';
 const MIB = 1024 ** 2;
 const present = ['tgtd', 'tgtadm', 'iscsi-inq', 'iscsi-readcapacity16'].every((program) => spawnSync('which', [program]).status === 0);
+if (!present) console.log('skipped: a real iSCSI target needs tgt and libiscsi-bin');
 
 const quiet = (): void => undefined;
 const log = { debug: quiet, info: quiet, warn: quiet, error: quiet, child: () => log };
