@@ -5,6 +5,8 @@ import type { Journal, OpenOperation } from '../core/journal-port.ts';
 import type { Log } from '../core/ports.ts';
 
 const FILE = /^([0-9a-f-]{36})\.json$/;
+/** An entry that is being written: nothing has been done under it yet. */
+const UNFINISHED = /^[0-9a-f-]{36}\.json\.new$/;
 
 const operation = z.object({
   id: z.uuid(),
@@ -40,8 +42,11 @@ export class FileJournal implements Journal {
     this.#log = log;
   }
 
+  /** The journal of this daemon, the only one that writes there. What a killed one had begun to write, and acted on nothing of, is removed. */
   static async open(directory: string, log: Log): Promise<FileJournal> {
     await mkdir(directory, { recursive: true, mode: 0o700 });
+    const unfinished = (await readdir(directory)).filter((name) => UNFINISHED.test(name));
+    await Promise.all(unfinished.map((name) => unlink(join(directory, name))));
     return new FileJournal(directory, log);
   }
 
