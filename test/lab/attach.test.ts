@@ -130,7 +130,8 @@ describe('a volume on a node, with a real kernel', () => {
 
   it('a disk that lost its names, because its array was away when a writer closed it, has them again when attach returns', async () => {
     const device = await node.done({ what: 'attach', spec });
-    await node.sh(`${WITHOUT_MULTIPATH_TOOLS}; state=/sys/block/${device.slice(5)}/device/state
+    // udev watches a disk that it is not busy with: only then does it notice the writer's closing
+    await node.sh(`${WITHOUT_MULTIPATH_TOOLS}; udevadm settle; state=/sys/block/${device.slice(5)}/device/state
       exec 3<> ${device}; echo offline > $state; exec 3>&-; wait_for 30 sh -c '! test -e ${linkOf(spec)}'; udevadm settle; echo running > $state`);
     expect(await node.done({ what: 'attach', spec })).toBe(device);
     expect(await node.sh(`readlink -f ${linkOf(spec)}`)).toBe(device);

@@ -82,6 +82,18 @@ export const SHORT = { noop_out_interval: 2, noop_out_timeout: 2, replacement_ti
 /** For all others: a target in a VM that is starved of CPU is slow, not lost. */
 const PATIENT = { noop_out_interval: 30, noop_out_timeout: 60, replacement_timeout: 120 } as const;
 
+/** The VM of a node with the daemon's own code standing ready, which takes seconds to start there. */
+async function nodeMachine(name: string): Promise<Machine> {
+  const program = await driver();
+  return Machine.prepared(name, ['node', program], async (machine) => {
+    await machine.sh('cat > /root/driver.mjs', 60, program);
+    await machine.sh(
+      'mkfifo /run/in /run/out; setsid node /root/driver.mjs /run/in /run/out < /dev/null > /dev/null 2> /run/driver.log & head -n 1 /run/out',
+      120,
+    );
+  });
+}
+
 /** A node's VM: iscsid, multipathd where it has a multipath.conf, and the daemon's own code for a node's side of a LUN. */
 export class Node {
   readonly machine: Machine;
@@ -93,16 +105,13 @@ export class Node {
   /** `multipath`: the text of multipath.conf; without it multipathd does not run. */
   static async start(machine: Machine, multipath?: string, seconds: typeof SHORT | typeof PATIENT = PATIENT): Promise<Node> {
     const node = new Node(machine);
-    await machine.sh('cat > /root/driver.mjs', 60, await driver());
     if (multipath !== undefined) await machine.sh('cat > /etc/multipath.conf', 60, multipath);
     const times = Object.entries(seconds);
     const program = times.map(([key, value]) => `s/^\\(node.*timeo\\.${key}\\) = .*/\\1 = ${value}/`).join(';');
     await machine.sh(
-      `mkfifo /run/in /run/out; setsid node /root/driver.mjs /run/in /run/out < /dev/null > /dev/null 2> /run/driver.log &
-       sed -i '${program}' /etc/iscsi/iscsid.conf
+      `sed -i '${program}' /etc/iscsi/iscsid.conf
        [ $(grep -cE '^node.*timeo.(${times.map(([key, value]) => `${key} = ${value}`).join('|')})$' /etc/iscsi/iscsid.conf) = ${times.length} ]
-       iscsid; ${multipath === undefined ? '' : 'multipathd; until multipathd show status > /dev/null 2>&1; do sleep 0.1; done'}
-       head -n 1 /run/out`,
+       iscsid; ${multipath === undefined ? '' : 'multipathd; until multipathd show status > /dev/null 2>&1; do sleep 0.2; done'}`,
       120,
     );
     return node;
@@ -148,12 +157,12 @@ export class Node {
   }
 }
 
-/** Fresh VMs from the golden snapshot, all at once, with all cables in; `st` is the storage. */
+/** Fresh VMs, all at once, with all cables in; `st` is the storage. */
 export class Lab {
   readonly #machines: Machine[] = [];
 
   async restore<Name extends string>(...names: readonly Name[]): Promise<Record<Name, Machine>> {
-    const machines = await Promise.all(names.map((name) => Machine.restore(name)));
+    const machines = await Promise.all(names.map((name) => (name === 'st' ? Machine.restore(name) : nodeMachine(name))));
     this.#machines.push(...machines);
     for (const name of names) for (const network of [0, 1] as const) await this.cable(name, network, 'up');
     return Object.fromEntries(machines.map((machine) => [machine.name, machine])) as Record<Name, Machine>;

@@ -1,5 +1,4 @@
 import { execFile } from 'node:child_process';
-import { createHash } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import { promisify } from 'node:util';
@@ -193,23 +192,19 @@ export function pvesmCommand(...args: readonly string[]): string {
   return `perl -T ${AT}/perl/t/bin/pvesm-lite --storage-cfg /etc/pve/storage.cfg ${args.map((word) => `'${word}'`).join(' ')}`;
 }
 
-/** A VM on which the daemon has been started and knows no storage yet. Made once a worker: Node.js takes seconds to start there. */
+/** A VM on which the daemon has been started and knows no storage yet: Node.js takes seconds to start there. */
 async function installed(functions: string): Promise<Machine> {
-  const bundle = await readFile(join(ROOT, 'dist/pve-truenasd.mjs'));
-  const state = `node-${createHash('sha256').update(bundle).digest('hex').slice(0, 12)}`;
-  const kept = await Machine.again('st', state, PORTS);
-  if (kept !== null) return kept;
-  const machine = await Machine.restore('st', PORTS);
-  const { stdout } = await promisify(execFile)('tar', ['-C', ROOT, '-c', ...INSTALLED], {
+  const { stdout } = await promisify(execFile)('tar', ['-C', ROOT, '--sort=name', '-c', ...INSTALLED], {
     encoding: 'buffer',
     maxBuffer: 64 * 1024 * 1024,
   });
-  await machine.sh(`mkdir -p ${AT}; tar -C ${AT} -x; mkdir -p -m 700 /etc/pve/priv/storage`, 60, stdout);
-  // The array's own side of the disks is no business of the node's LVM.
-  await machine.sh(
-    `sed -i 's#^devices {#devices {\\n\\tglobal_filter = [ "r|^/dev/zd.*|", "r|^/dev/zvol/.*|" ]#' /etc/lvm/lvm.conf; lvmconfig --validate > /dev/null`,
-  );
-  await machine.sh(`${functions}\niscsid; ${START}`, 450);
-  await machine.keep(state);
-  return machine;
+  const prepare = async (machine: Machine): Promise<void> => {
+    await machine.sh(`mkdir -p ${AT}; tar -C ${AT} -x; mkdir -p -m 700 /etc/pve/priv/storage`, 60, stdout);
+    // The array's own side of the disks is no business of the node's LVM.
+    await machine.sh(
+      `sed -i 's#^devices {#devices {\\n\\tglobal_filter = [ "r|^/dev/zd.*|", "r|^/dev/zvol/.*|" ]#' /etc/lvm/lvm.conf; lvmconfig --validate > /dev/null`,
+    );
+    await machine.sh(`${functions}\niscsid; ${START}`, 450);
+  };
+  return Machine.prepared('st', ['lab-node', stdout, functions], prepare, PORTS);
 }

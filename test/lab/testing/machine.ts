@@ -1,4 +1,5 @@
 import { execFile } from 'node:child_process';
+import { createHash } from 'node:crypto';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { LabAgent } from '../../../sim/blocks/lab/lab-agent.ts';
@@ -38,6 +39,26 @@ export class Machine {
     await script('net', 'up');
     await script('vm', 'reset', name).catch(() => script('vm', 'restore', name));
     return new Machine(name, ports);
+  }
+
+  /**
+   * A VM after `prepare`, which takes long and is done once a worker, as long as what it is made of stays the same. `ports`: as LabAgent.
+   */
+  static async prepared(
+    name: string,
+    madeOf: readonly (string | Buffer)[],
+    prepare: (machine: Machine) => Promise<unknown>,
+    ports?: readonly number[],
+  ): Promise<Machine> {
+    const hash = createHash('sha256');
+    for (const part of madeOf) hash.update(part);
+    const state = `prepared-${hash.digest('hex').slice(0, 16)}`;
+    const kept = await Machine.again(name, state, ports);
+    if (kept !== null) return kept;
+    const machine = await Machine.restore(name, ports);
+    await prepare(machine);
+    await machine.keep(state);
+    return machine;
   }
 
   /** The VM as `keep(state)` left it, in this worker; null where none of this name runs that has been kept so. */

@@ -1,4 +1,3 @@
-import { createHash } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { driver, OUTCOMES } from './driver-program.ts';
@@ -42,14 +41,10 @@ export class OneNode {
   static async start(prepare: (node: OneNode) => Promise<void> = () => Promise.resolve()): Promise<OneNode> {
     const functions = await readFile(join(MACHINE, 'guest/targets.sh'), 'utf8');
     const program = await driver();
-    const started = `started-${createHash('sha256').update(program).update(functions).digest('hex').slice(0, 16)}`;
-    let machine = await Machine.again('st', started);
-    if (machine === null) {
-      machine = await Machine.restore('st');
-      await machine.sh('cat > /root/driver.mjs', 60, program);
-      await machine.sh(`${functions}\n${START}`, 800);
-      await machine.keep(started);
-    }
+    const machine = await Machine.prepared('st', ['one-node', program, functions], async (fresh) => {
+      await fresh.sh('cat > /root/driver.mjs', 60, program);
+      await fresh.sh(`${functions}\n${START}`, 800);
+    });
     const node = new OneNode(machine, functions);
     await prepare(node);
     await machine.keep(PREPARED);
