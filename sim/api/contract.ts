@@ -1,4 +1,4 @@
-import type { z } from 'zod';
+import type * as z from 'zod';
 import type { PoolStatus } from '../state/pool-state.ts';
 
 /** Releases the simulator can be (`--release`). */

@@ -1,4 +1,4 @@
-import { z } from 'zod';
+import * as z from 'zod';
 import type { ArrayCore } from '../state/array-core.ts';
 import type { CallContext, SimMethod, SimParam, SimRelease } from './contract.ts';
 import { instanceNotFound, integer, method, param, roles } from './method.ts';

@@ -1,4 +1,4 @@
-import { z } from 'zod';
+import * as z from 'zod';
 import { forwardIssues, integer, nonEmpty, REPORT, str } from './method.ts';
 import type { SimRelease } from './contract.ts';
 

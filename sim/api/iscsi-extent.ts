@@ -1,4 +1,4 @@
-import { z } from 'zod';
+import * as z from 'zod';
 import { flattenedName, newNaa, newSerial } from '../rules/extent-identity.ts';
 import { type ArrayCore, pause } from '../state/array-core.ts';
 import { pathOfZvol, zvolOfPath } from '../state/iscsi/exports.ts';

@@ -1,5 +1,5 @@
 import { isIP } from 'node:net';
-import { z } from 'zod';
+import * as z from 'zod';
 import type { ArrayCore } from '../state/array-core.ts';
 import type { GlobalRecord } from '../state/iscsi/records.ts';
 import { sessionEntries } from '../state/iscsi/sessions.ts';

@@ -1,4 +1,4 @@
-import { z } from 'zod';
+import * as z from 'zod';
 import type { ArrayCore } from '../state/array-core.ts';
 import type { InitiatorRecord } from '../state/iscsi/records.ts';
 import type { SimMethod } from './contract.ts';

@@ -1,4 +1,4 @@
-import { z } from 'zod';
+import * as z from 'zod';
 import type { ArrayCore } from '../state/array-core.ts';
 import type { PortalRecord } from '../state/iscsi/records.ts';
 import { pause } from '../state/array-core.ts';

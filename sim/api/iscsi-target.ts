@@ -1,5 +1,5 @@
 import { isIP } from 'node:net';
-import { z } from 'zod';
+import * as z from 'zod';
 import { type ArrayCore, pause } from '../state/array-core.ts';
 import { authMethod, type TargetGroup, type TargetRecord } from '../state/iscsi/records.ts';
 import { activeSessions } from '../state/iscsi/sessions.ts';

@@ -1,4 +1,4 @@
-import { z } from 'zod';
+import * as z from 'zod';
 import { type ArrayCore, pause } from '../state/array-core.ts';
 import type { MappingRecord } from '../state/iscsi/records.ts';
 import { activeSessions } from '../state/iscsi/sessions.ts';

@@ -1,4 +1,4 @@
-import { z } from 'zod';
+import * as z from 'zod';
 import type { Access, CallContext, SimMethod, SimParam, SimRelease } from './contract.ts';
 import { CallError, PythonError, ValidationErrors, ERRNO } from './contract.ts';
 

@@ -1,4 +1,4 @@
-import { z } from 'zod';
+import * as z from 'zod';
 import type { ArrayCore } from '../state/array-core.ts';
 import type { SimMethod, SimRelease } from './contract.ts';
 import { method, param, Problems, roles } from './method.ts';

@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto';
-import { z } from 'zod';
+import * as z from 'zod';
 import { crc32 } from '../rules/crc32.ts';
 import { type ArrayCore, pause } from '../state/array-core.ts';
 import { DH_GROUPS, DH_HASHES, type HostRecord } from '../state/nvmet/records.ts';

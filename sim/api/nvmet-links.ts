@@ -1,4 +1,4 @@
-import { z } from 'zod';
+import * as z from 'zod';
 import { type ArrayCore, pause } from '../state/array-core.ts';
 import type { HostSubsystemRecord, PortSubsystemRecord } from '../state/nvmet/records.ts';
 import type { SimMethod } from './contract.ts';

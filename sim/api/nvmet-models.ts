@@ -1,4 +1,4 @@
-import { z } from 'zod';
+import * as z from 'zod';
 import type { ArrayCore } from '../state/array-core.ts';
 import type { HostRecord, NvmetPortRecord, SubsystemRecord } from '../state/nvmet/records.ts';
 import { CallError, type CallContext, type SimRelease } from './contract.ts';

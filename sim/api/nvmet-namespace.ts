@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto';
-import { z } from 'zod';
+import * as z from 'zod';
 import { type ArrayCore, pause } from '../state/array-core.ts';
 import { zvolOfPath } from '../state/iscsi/exports.ts';
 import type { NamespaceRecord } from '../state/nvmet/records.ts';

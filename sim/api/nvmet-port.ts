@@ -1,5 +1,5 @@
 import { isIP } from 'node:net';
-import { z } from 'zod';
+import * as z from 'zod';
 import { type ArrayCore, pause } from '../state/array-core.ts';
 import type { NvmetPortRecord } from '../state/nvmet/records.ts';
 import type { SimMethod } from './contract.ts';

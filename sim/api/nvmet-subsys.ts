@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto';
-import { z } from 'zod';
+import * as z from 'zod';
 import { type ArrayCore, pause } from '../state/array-core.ts';
 import type { SubsystemRecord } from '../state/nvmet/records.ts';
 import type { SimMethod } from './contract.ts';

@@ -1,4 +1,4 @@
-import { z } from 'zod';
+import * as z from 'zod';
 import type { ArrayCore } from '../state/array-core.ts';
 import type { DatasetRecord } from '../state/zfs/records.ts';
 import { FinishedQuery, type SimMethod } from './contract.ts';

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { z } from 'zod';
+import * as z from 'zod';
 import { FinishedQuery, SIM_RELEASES, ValidationErrors } from './contract.ts';
 import { ArrayDriver } from '../state/array-driver.ts';
 

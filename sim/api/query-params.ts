@@ -1,4 +1,4 @@
-import { z } from 'zod';
+import * as z from 'zod';
 import type { SimParam, SimRelease } from './contract.ts';
 import { param, str } from './method.ts';
 

@@ -1,4 +1,4 @@
-import { z } from 'zod';
+import * as z from 'zod';
 import type { ArrayCore } from '../state/array-core.ts';
 import type { ServiceRecord } from '../state/services-state.ts';
 import { CallError, type CallContext, type SimMethod, type SimRelease } from './contract.ts';

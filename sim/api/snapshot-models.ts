@@ -1,4 +1,4 @@
-import { z } from 'zod';
+import * as z from 'zod';
 import type { SimRelease } from './contract.ts';
 import { forwardIssues, integer, nonEmpty, REPORT, str } from './method.ts';
 

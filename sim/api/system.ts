@@ -1,5 +1,5 @@
 import { createHash, randomUUID } from 'node:crypto';
-import { z } from 'zod';
+import * as z from 'zod';
 import type { ArrayCore } from '../state/array-core.ts';
 import type { Access, SimMethod, SimRelease } from './contract.ts';
 import { method, roles } from './method.ts';

@@ -1,4 +1,4 @@
-import { z } from 'zod';
+import * as z from 'zod';
 import type { ArrayCore } from '../state/array-core.ts';
 import { NATIVE_PROPERTIES } from '../state/zfs/property-table.ts';
 import type { ZfsReader } from '../state/zfs/engine.ts';

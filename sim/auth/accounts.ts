@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto';
-import { z } from 'zod';
+import * as z from 'zod';
 import type { Persistent } from '../api/contract.ts';
 import { expandRoles, FULL_ADMIN } from './roles.ts';
 import { hashSecret, verifySecret, type StoredSecret } from './scram.ts';

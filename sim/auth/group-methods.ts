@@ -1,4 +1,4 @@
-import { z } from 'zod';
+import * as z from 'zod';
 import { CallError, ERRNO, validationError, ValidationErrors, type Access, type SimMethod, type SimRelease } from '../api/contract.ts';
 import { nextId, type Accounts, type Group } from './accounts.ts';
 import { expandRoles } from './roles.ts';

@@ -1,4 +1,4 @@
-import { z } from 'zod';
+import * as z from 'zod';
 import type { Clock } from '../../src/core/ports.ts';
 import { CallError, PythonError, type Access, type SimMethod, type SimRelease } from '../api/contract.ts';
 import { callerOf } from '../server/call-context.ts';

@@ -1,4 +1,4 @@
-import { z } from 'zod';
+import * as z from 'zod';
 import { ERRNO, validationError, ValidationErrors, type Access, type SimMethod, type SimRelease } from '../api/contract.ts';
 import type { Accounts, Privilege } from './accounts.ts';
 import { groupEntry } from './group-methods.ts';

@@ -1,4 +1,4 @@
-import { z } from 'zod';
+import * as z from 'zod';
 import { CallError, type Access, type SimMethod } from '../api/contract.ts';
 import { callerOf } from '../server/call-context.ts';
 import type { Caller } from '../server/caller.ts';

@@ -1,4 +1,4 @@
-import { z } from 'zod';
+import * as z from 'zod';
 import { CallError, ERRNO, ValidationErrors, type Access, type SimMethod, type SimRelease } from '../api/contract.ts';
 import { Problems } from '../api/method.ts';
 import { nextId, type Accounts, type User } from './accounts.ts';

@@ -1,4 +1,4 @@
-import { z } from 'zod';
+import * as z from 'zod';
 import { POOL_STATUSES } from '../state/pool-state.ts';
 import { faultModel } from './fault-model.ts';
 

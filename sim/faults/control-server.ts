@@ -1,6 +1,6 @@
 import { chmodSync, existsSync, statSync, unlinkSync } from 'node:fs';
 import { createServer, type Server, type Socket } from 'node:net';
-import { z } from 'zod';
+import * as z from 'zod';
 import { controlRequest, MAX_CONTROL_LINE, type ControlRequest } from './control-protocol.ts';
 
 /** The control socket (0600): JSON lines in, JSON lines out. Garbage gets an error answer. */

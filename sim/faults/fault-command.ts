@@ -1,5 +1,5 @@
 import type { Command } from 'commander';
-import { z } from 'zod';
+import * as z from 'zod';
 import { controlCall } from './control-client.ts';
 import { controlRequest, type ControlInput } from './control-protocol.ts';
 

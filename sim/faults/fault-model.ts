@@ -1,4 +1,4 @@
-import { z } from 'zod';
+import * as z from 'zod';
 
 /** Methods are API names, `*` (every API call), `GET /api/versions` or `connect` (a WebSocket being opened). */
 const base = {

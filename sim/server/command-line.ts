@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { InvalidArgumentError, Option, type Command } from 'commander';
-import { z } from 'zod';
+import * as z from 'zod';
 import { SIM_RELEASES, type SimRelease } from '../api/contract.ts';
 import { isRole } from '../auth/roles.ts';
 import type { Address } from './array-server.ts';

@@ -1,4 +1,4 @@
-import { z } from 'zod';
+import * as z from 'zod';
 import { CallError, ERRNO, validationError, ValidationErrors, type Access, type SimMethod, type SimRelease } from '../api/contract.ts';
 import { authorize, maySubscribe } from './authorize.ts';
 import { callerOf, jobOf } from './call-context.ts';

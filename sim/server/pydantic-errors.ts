@@ -1,4 +1,4 @@
-import type { z } from 'zod';
+import type * as z from 'zod';
 import { ERRNO, type ValidationItem } from '../api/contract.ts';
 
 type Issue = z.core.$ZodIssue;

@@ -1,4 +1,4 @@
-import { z } from 'zod';
+import * as z from 'zod';
 
 /** States of a pool that zpool(8) knows and pool.query shows. */
 export const POOL_STATUSES = ['ONLINE', 'DEGRADED', 'FAULTED', 'SUSPENDED', 'UNAVAIL', 'OFFLINE', 'REMOVED'] as const;

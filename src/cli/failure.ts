@@ -1,4 +1,4 @@
-import { z } from 'zod';
+import * as z from 'zod';
 import { ERROR_CATALOGUE, type ErrorCode } from '../core/error-catalogue.ts';
 import { EXIT, type ExitCode } from './io.ts';
 

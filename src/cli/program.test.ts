@@ -1,6 +1,6 @@
 import { writeFile } from 'node:fs/promises';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { z } from 'zod';
+import * as z from 'zod';
 import { ERROR_CATALOGUE } from '../core/error-catalogue.ts';
 import { type Outcome, ScriptedDaemon, stoppedClock } from './testing/scripted-daemon.ts';
 

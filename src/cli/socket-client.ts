@@ -1,5 +1,5 @@
 import { connect, type Socket } from 'node:net';
-import { z } from 'zod';
+import * as z from 'zod';
 import { withDeadline } from '../core/deadline.ts';
 import type { Clock } from '../core/ports.ts';
 import { errorData, PROTOCOL_VERSION } from '../protocol/envelope.ts';

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { z } from 'zod';
+import * as z from 'zod';
 import { SETTINGS } from './schema.ts';
 
 /** Names that PVE's own plugins declare: declaring one again kills `use PVE::Storage` on the node (pve-storage-api 2, 3.2). */

@@ -1,4 +1,4 @@
-import { z } from 'zod';
+import * as z from 'zod';
 import { printable } from '../core/volume-name.ts';
 import { strangeCharacter } from './characters.ts';
 

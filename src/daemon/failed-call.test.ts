@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { z } from 'zod';
+import * as z from 'zod';
 import { type ErrorDetails, StorageError } from '../core/errors.ts';
 import { NO_METER } from '../core/metrics.ts';
 import { systemClock } from '../core/system-clock.ts';

@@ -1,4 +1,4 @@
-import { z } from 'zod';
+import * as z from 'zod';
 import type { StorageError } from '../core/errors.ts';
 import type { Log } from '../core/ports.ts';
 import type { MethodName } from '../protocol/methods.ts';

@@ -1,6 +1,6 @@
 import { mkdir, open, readdir, readFile, rename, unlink } from 'node:fs/promises';
 import { join } from 'node:path';
-import { z } from 'zod';
+import * as z from 'zod';
 import type { Journal, OpenOperation } from '../core/journal-port.ts';
 import type { Log } from '../core/ports.ts';
 

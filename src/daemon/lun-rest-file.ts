@@ -1,6 +1,6 @@
 import { mkdir, open, readFile, rename } from 'node:fs/promises';
 import { dirname } from 'node:path';
-import { z } from 'zod';
+import * as z from 'zod';
 import type { Clock, Log } from '../core/ports.ts';
 import type { FreedLuns, LunRests } from '../volumes/lun-allocator.ts';
 

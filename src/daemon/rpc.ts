@@ -1,5 +1,5 @@
 import { createJSONRPCErrorResponse, isJSONRPCID, type JSONRPCID, JSONRPCServer } from 'json-rpc-2.0';
-import { z } from 'zod';
+import * as z from 'zod';
 import { asStorageError, StorageError } from '../core/errors.ts';
 import { deadlineAfter } from '../core/deadline.ts';
 import { formatDuration } from '../core/durations.ts';

@@ -1,4 +1,4 @@
-import { z } from 'zod';
+import * as z from 'zod';
 import type { GuestConfig, GuestReferences, GuestReferencesPort } from '../core/guest-references.ts';
 import type { Deadline } from '../core/ports.ts';
 import { codeOf, type SysFiles } from './sys-files.ts';

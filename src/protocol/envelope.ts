@@ -1,4 +1,4 @@
-import { z } from 'zod';
+import * as z from 'zod';
 
 /**
  * The socket: one JSON-RPC 2.0 object a line (newline-delimited), UTF-8, a connection per call (more calls on one

@@ -1,5 +1,5 @@
 import { parseDocument } from 'yaml';
-import { z } from 'zod';
+import * as z from 'zod';
 import { datasetRule, nqnRule, targetRule } from '../config/volume-rules.ts';
 import { fingerprintRule, hostRule, usernameRule } from '../config/text-rules.ts';
 import type { TextRule } from '../config/setting.ts';

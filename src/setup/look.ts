@@ -1,4 +1,4 @@
-import { z } from 'zod';
+import * as z from 'zod';
 import type { Release } from '../core/array-port.ts';
 import type { RequestFor } from '../truenas/wire/request.ts';
 import { rolesOfUser } from '../truenas/wire/session.ts';

@@ -1,4 +1,4 @@
-import { z } from 'zod';
+import * as z from 'zod';
 import { change, read, type RequestFor } from '../truenas/wire/request.ts';
 
 const id = z.number().int();

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { z } from 'zod';
+import * as z from 'zod';
 import type { Release } from '../core/array-port.ts';
 import { OutcomeUnknownError, RefusedError } from '../core/errors.ts';
 import { isDeviceNotThereYet, refusal } from './error-map.ts';

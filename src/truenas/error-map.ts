@@ -1,4 +1,4 @@
-import { z } from 'zod';
+import * as z from 'zod';
 import type { ErrorCode } from '../core/error-catalogue.ts';
 import { type ErrorDetails, NotSentError, OutcomeUnknownError, type RefusalItem, RefusedError, type StorageError } from '../core/errors.ts';
 import { type LimitKind, limitOf } from './rate-limits.ts';

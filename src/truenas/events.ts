@@ -1,4 +1,4 @@
-import { z } from 'zod';
+import * as z from 'zod';
 import type { ArrayChange, Release } from '../core/array-port.ts';
 import { collectionUpdate } from './wire/envelope.ts';
 import { snapshotNamespace } from './wire/snapshots.ts';

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { z } from 'zod';
+import * as z from 'zod';
 import { deadlineAfter } from '../core/deadline.ts';
 import { OutcomeUnknownError, RefusedError } from '../core/errors.ts';
 import { NO_METER } from '../core/metrics.ts';

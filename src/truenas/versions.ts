@@ -1,6 +1,6 @@
 import { request as plainRequest } from 'node:http';
 import { request as tlsRequest } from 'node:https';
-import { z } from 'zod';
+import * as z from 'zod';
 import { RELEASES, type Release } from '../core/array-port.ts';
 import { beginStep } from '../core/deadline.ts';
 import { StorageError } from '../core/errors.ts';

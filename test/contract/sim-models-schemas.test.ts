@@ -2,7 +2,7 @@ import { existsSync, readFileSync } from 'node:fs';
 import path from 'node:path';
 import { Ajv2020, type ValidateFunction } from 'ajv/dist/2020.js';
 import { describe, expect, it } from 'vitest';
-import { z } from 'zod';
+import * as z from 'zod';
 import { FinishedQuery, SIM_RELEASES, type SimRelease } from '../../sim/api/contract.ts';
 import { ArrayDriver } from '../../sim/state/array-driver.ts';
 

@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { z } from 'zod';
+import * as z from 'zod';
 import type { ErrorData } from '../../src/protocol/envelope.ts';
 import { BROKEN_ARRAYS, type Situation } from './broken-array-list.ts';
 import { Stage } from './testing/broken-array-stage.ts';

@@ -2,7 +2,7 @@ import { execFile } from 'node:child_process';
 import { writeFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
-import { z } from 'zod';
+import * as z from 'zod';
 import { launchSimulator, type Simulator } from '../../sim/server/launch.ts';
 import type { FaultInput } from '../../sim/faults/fault-model.ts';
 import { contentsOf, DaemonProcess, sectionFor } from './testing/daemon-process.ts';

@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { z } from 'zod';
+import * as z from 'zod';
 import { launchSimulator, type Simulator } from '../../sim/server/launch.ts';
 import { run } from '../../src/cli/program.ts';
 import { systemClock } from '../../src/core/system-clock.ts';

@@ -1,7 +1,7 @@
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { z } from 'zod';
+import * as z from 'zod';
 import { launchSimulator, type Simulator } from '../../sim/server/launch.ts';
 import { TestingClient } from '../../sim/server/testing-client.ts';
 import { run } from '../../src/cli/program.ts';

@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { z } from 'zod';
+import * as z from 'zod';
 import { GIB, LabArray } from './testing/lab-array.ts';
 import { Machine } from './testing/machine.ts';
 

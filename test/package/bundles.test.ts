@@ -3,7 +3,7 @@ import { copyFile, mkdir, mkdtemp, readFile, rm, stat, writeFile } from 'node:fs
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
-import { z } from 'zod';
+import * as z from 'zod';
 import { METHODS } from '../../src/protocol/methods.ts';
 import { PROGRAMS } from '../../tools/build/programs.ts';
 import { NODE_RELEASES, nodeBinary } from '../../tools/build/node-release-list.ts';

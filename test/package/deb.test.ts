@@ -1,7 +1,7 @@
 import { readFile, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { z } from 'zod';
+import * as z from 'zod';
 import { COMMANDS } from '../../src/cli/program.ts';
 import { SETTINGS } from '../../src/config/schema.ts';
 import { FreshClone, output, ROOT } from './testing/deb-build.ts';

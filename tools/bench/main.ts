@@ -5,7 +5,7 @@
 import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
-import { z } from 'zod';
+import * as z from 'zod';
 import { type MethodName, METHODS, type Result } from '../../src/protocol/methods.ts';
 import { PROTOCOL_VERSION } from '../../src/protocol/envelope.ts';
 import { run } from '../demo/commands.ts';

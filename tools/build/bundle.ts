@@ -5,7 +5,7 @@
 import { chmod, mkdir, readFile, rm, symlink, writeFile } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import { build, type BuildOptions } from 'esbuild';
-import { z } from 'zod';
+import * as z from 'zod';
 import { bundledPackages, thirdPartyNotice } from './licences.ts';
 import { PROGRAMS } from './programs.ts';
 

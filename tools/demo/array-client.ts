@@ -1,6 +1,6 @@
 import { readFile } from 'node:fs/promises';
 import { WebSocket } from 'ws';
-import { z } from 'zod';
+import * as z from 'zod';
 import { askLine, type SimulatorInfo } from './processes.ts';
 
 /** What is on the array, counted by asking it. */

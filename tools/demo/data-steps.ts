@@ -1,7 +1,7 @@
 import { connect } from 'node:net';
 import { join } from 'node:path';
 import { rm } from 'node:fs/promises';
-import { z } from 'zod';
+import * as z from 'zod';
 import { type Checksums, makeImage, wrongFiles } from './disk-content.ts';
 import { run } from './commands.ts';
 import type { Pvesm } from './pvesm.ts';

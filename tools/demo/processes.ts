@@ -1,7 +1,7 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { connect } from 'node:net';
 import { setTimeout as wait } from 'node:timers/promises';
-import { z } from 'zod';
+import * as z from 'zod';
 import { METHODS } from '../../src/protocol/methods.ts';
 import { PROTOCOL_VERSION } from '../../src/protocol/envelope.ts';
 

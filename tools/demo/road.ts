@@ -1,6 +1,6 @@
 import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
-import { z } from 'zod';
+import * as z from 'zod';
 import { METHODS } from '../../src/protocol/methods.ts';
 import { apiCalls, takeInventory } from './array-client.ts';
 import { run } from './commands.ts';

@@ -1,5 +1,5 @@
 import type { Command } from 'commander';
-import { z } from 'zod';
+import * as z from 'zod';
 import type { CommandDefinition } from '../../src/cli/command.ts';
 import { failureFacts } from '../../src/cli/failure.ts';
 import { buildProgram, COMMANDS } from '../../src/cli/program.ts';

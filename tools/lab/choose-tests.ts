@@ -1,4 +1,4 @@
-import { z } from 'zod';
+import * as z from 'zod';
 
 /** As `vitest list --json` tells: `name` is `describe > test`, `file` an absolute path. */
 const listed = z.array(z.object({ name: z.string(), file: z.string() }));

@@ -1,7 +1,7 @@
 /** Writes dist/man/*.scd, the sources of the man pages, and the completion files in dist/completion; after tools/build/bundle.ts. */
 import { mkdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { dirname, join, resolve } from 'node:path';
-import { z } from 'zod';
+import * as z from 'zod';
 import { systemClock } from '../../src/core/system-clock.ts';
 import { run } from '../../src/cli/program.ts';
 import { manPages } from './pages.ts';

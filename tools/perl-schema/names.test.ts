@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
-import { z } from 'zod';
+import * as z from 'zod';
 import { assertSnapshotName, parseVolumeName, tryParseVolumeName } from '../../src/core/volume-name.ts';
 
 /** The vectors that perl/t/02-names.t holds the Perl module against: both sides refuse and accept the same. */

@@ -1,4 +1,4 @@
-import { z } from 'zod';
+import * as z from 'zod';
 
 /** What a suite's runner reported. `leftOut`: tests that were skipped. */
 export interface Counts {

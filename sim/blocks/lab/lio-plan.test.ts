@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
-import { z } from 'zod';
+import * as z from 'zod';
 import type { ServedLun, ServedTarget } from '../lun-server.ts';
 import { type ConfigStep, type ConfigTree, parseTree } from './configfs-shell.ts';
 import { lioConfig } from './lio-config.ts';

@@ -1,4 +1,4 @@
-import { z } from 'zod';
+import * as z from 'zod';
 import { ERRNO, ValidationErrors, type SimRelease } from '../../api/contract.ts';
 import { pydanticItems } from '../pydantic-errors.ts';
 import { checkFilters, checkOptions, checkSelect, QueryError, type QueryOptions } from './check-query.ts';

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { z } from 'zod';
+import * as z from 'zod';
 import { CallError, PythonError, SIM_RELEASES, ValidationErrors } from '../../api/contract.ts';
 import { ArrayDriver } from '../array-driver.ts';
 

@@ -1,5 +1,5 @@
 import { Argument, type Command } from 'commander';
-import { z } from 'zod';
+import * as z from 'zod';
 import { STORAGE_TYPE } from '../../config/schema.ts';
 import type { CommandDefinition } from '../command.ts';
 import { EXIT } from '../io.ts';

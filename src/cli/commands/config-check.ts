@@ -1,5 +1,5 @@
 import { Option } from 'commander';
-import { z } from 'zod';
+import * as z from 'zod';
 import { hasError } from '../../config/config-invalid.ts';
 import { parseFileSection } from '../../config/file-section.ts';
 import { STORAGE_TYPE } from '../../config/schema.ts';

@@ -1,6 +1,6 @@
 import { hostname } from 'node:os';
 import { Option } from 'commander';
-import { z } from 'zod';
+import * as z from 'zod';
 import { supportArchive } from '../../doctor/bundle/bundle.ts';
 import { type DoctorReport, examineNode } from '../../doctor/doctor.ts';
 import { nodePorts } from '../../doctor/node-ports.ts';

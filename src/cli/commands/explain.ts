@@ -1,4 +1,4 @@
-import { z } from 'zod';
+import * as z from 'zod';
 import { ERROR_CATALOGUE, type ErrorCode } from '../../core/error-catalogue.ts';
 import type { CommandDefinition } from '../command.ts';
 import { failure } from '../failure.ts';

@@ -1,4 +1,4 @@
-import { z } from 'zod';
+import * as z from 'zod';
 import type { Result } from '../../protocol/methods.ts';
 import { CliFailure, failureFacts } from '../failure.ts';
 import { askDaemon } from '../socket-client.ts';

@@ -1,4 +1,4 @@
-import { z } from 'zod';
+import * as z from 'zod';
 import { METHODS, type Result } from '../../protocol/methods.ts';
 import type { CommandDefinition } from '../command.ts';
 import { failure } from '../failure.ts';

@@ -1,5 +1,5 @@
 import { Option } from 'commander';
-import { z } from 'zod';
+import * as z from 'zod';
 import { StorageError } from '../../core/errors.ts';
 import { ANSWERS, parseYamlAnswers, unusable } from '../../setup/answers.ts';
 import type { Tell } from '../../setup/apply.ts';

@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto';
 import { mkdir, open, readdir, readFile, rename, rm } from 'node:fs/promises';
 import { hostname } from 'node:os';
 import { dirname, join } from 'node:path';
-import { z } from 'zod';
+import * as z from 'zod';
 import { readSecret } from '../../config/secrets.ts';
 import { STORAGE_TYPE } from '../../config/schema.ts';
 import { parseStorageCfg, type StorageSection } from '../../config/storage-cfg.ts';

@@ -1,4 +1,4 @@
-import { z } from 'zod';
+import * as z from 'zod';
 import type { Deadline } from '../../core/ports.ts';
 
 import { type Finding, ok, skipped, warning } from '../finding.ts';

@@ -1,5 +1,5 @@
 import { isIP } from 'node:net';
-import { z } from 'zod';
+import * as z from 'zod';
 import type { PortalAddress } from '../../core/host-port.ts';
 import type { Deadline } from '../../core/ports.ts';
 import { portalText } from '../../host/addresses.ts';

@@ -1,4 +1,4 @@
-import { z } from 'zod';
+import * as z from 'zod';
 import type { RequestFor } from '../../truenas/wire/request.ts';
 import { accountMark } from '../marks.ts';
 import { all, make, rows } from '../requests.ts';

@@ -1,4 +1,4 @@
-import { z } from 'zod';
+import * as z from 'zod';
 import { datasetMark, madeBy, markOf, SETUP_PROPERTY } from '../marks.ts';
 import { make } from '../requests.ts';
 import { type Change, type Context, deletion, type Part } from './part.ts';

@@ -1,4 +1,4 @@
-import { z } from 'zod';
+import * as z from 'zod';
 import type { RequestFor } from '../../truenas/wire/request.ts';
 import type { Answers } from '../answers.ts';
 import type { Look } from '../look.ts';

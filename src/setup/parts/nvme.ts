@@ -1,4 +1,4 @@
-import { z } from 'zod';
+import * as z from 'zod';
 import type { NvmeLook } from '../look.ts';
 import { subsystemName } from '../marks.ts';
 import { make } from '../requests.ts';

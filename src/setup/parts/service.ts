@@ -1,4 +1,4 @@
-import { z } from 'zod';
+import * as z from 'zod';
 import type { RequestFor } from '../../truenas/wire/request.ts';
 import { control, make } from '../requests.ts';
 import type { Change, Context, Part } from './part.ts';

@@ -1,4 +1,4 @@
-import { z } from 'zod';
+import * as z from 'zod';
 import type { CreateZvol, DatasetInfo, Release, Zvol } from '../../core/array-port.ts';
 import { KIB } from '../../core/sizes.ts';
 import { ejsonDateSeconds } from './ejson.ts';

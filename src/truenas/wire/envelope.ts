@@ -1,4 +1,4 @@
-import { z } from 'zod';
+import * as z from 'zod';
 
 /** `data` of an error (truenas-api 2.2). `extra` has another shape for every exception: parsed by error-map.ts. */
 const errorData = z.looseObject({

@@ -1,4 +1,4 @@
-import { z } from 'zod';
+import * as z from 'zod';
 import type { CreateExtent, Extent, Mapping, Portal, Target, TargetSession } from '../../core/array-port.ts';
 import { change, read, type RequestFor } from './request.ts';
 

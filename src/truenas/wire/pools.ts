@@ -1,4 +1,4 @@
-import { z } from 'zod';
+import * as z from 'zod';
 import type { Pool } from '../../core/array-port.ts';
 import { read, type RequestFor } from './request.ts';
 

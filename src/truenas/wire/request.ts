@@ -1,4 +1,4 @@
-import type { z } from 'zod';
+import type * as z from 'zod';
 import type { Release } from '../../core/array-port.ts';
 
 /** What kind of object a call is about: picks the error code of "does not exist", "exists already", "is busy". */

@@ -1,4 +1,4 @@
-import { z } from 'zod';
+import * as z from 'zod';
 import { type ApiRequest, read } from './request.ts';
 
 /** Answers of auth.login_ex (truenas-api 3); wrong credentials are an answer, not an error. */

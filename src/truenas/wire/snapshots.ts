@@ -1,4 +1,4 @@
-import { z } from 'zod';
+import * as z from 'zod';
 import type { Release, Snapshot } from '../../core/array-port.ts';
 import { ejsonDateSeconds } from './ejson.ts';
 import { change, read, type RequestFor } from './request.ts';

@@ -1,6 +1,6 @@
 import { join } from 'node:path';
 import { build } from 'esbuild';
-import { z } from 'zod';
+import * as z from 'zod';
 import type { Outcome } from './operations.ts';
 
 /** What the driver answers. */

@@ -1,4 +1,4 @@
-import { z } from 'zod';
+import * as z from 'zod';
 import { launchSimulator, type Simulator, type SimulatorOptions } from '../../../sim/server/launch.ts';
 import { TestingClient } from '../../../sim/server/testing-client.ts';
 import type { Machine } from './machine.ts';

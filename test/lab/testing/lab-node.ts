@@ -2,7 +2,7 @@ import { execFile } from 'node:child_process';
 import { readFile } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import { promisify } from 'node:util';
-import { z } from 'zod';
+import * as z from 'zod';
 import { LabAgent } from '../../../sim/blocks/lab/lab-agent.ts';
 import { METHODS, type MethodName, type Result } from '../../../src/protocol/methods.ts';
 import { type ExportedLun, LabSimulator } from './lab-simulator.ts';

@@ -1,4 +1,4 @@
-import { z } from 'zod';
+import * as z from 'zod';
 import type { PropertySource, PropertyValue } from '../../../state/zfs/property-table.ts';
 
 /** name, raw value, source, the dataset it is inherited from */
