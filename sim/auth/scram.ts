@@ -29,7 +29,23 @@ interface Derived extends StoredSecret {
   readonly clientKey: string;
 }
 
-async function fromPassword(password: string, salt: Buffer, iterations: number): Promise<Derived> {
+/** So many derived secrets are kept: clients log in with the same few keys again and again, and each derivation takes a tenth of a second. */
+const KEPT = 64;
+const kept = new Map<string, Promise<Derived>>();
+
+function fromPassword(password: string, salt: Buffer, iterations: number): Promise<Derived> {
+  const name = sha512(Buffer.from(JSON.stringify([password, salt.toString('base64'), iterations]))).toString('base64');
+  const derived = kept.get(name) ?? derivedFrom(password, salt, iterations);
+  kept.delete(name);
+  kept.set(name, derived);
+  for (const oldest of kept.keys()) {
+    if (kept.size <= KEPT) break;
+    kept.delete(oldest);
+  }
+  return derived;
+}
+
+async function derivedFrom(password: string, salt: Buffer, iterations: number): Promise<Derived> {
   const salted = await derive(password, salt, iterations, DIGEST_BYTES, 'sha512');
   const clientKey = hmac(salted, 'Client Key');
   return {
