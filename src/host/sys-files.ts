@@ -174,7 +174,8 @@ function temporaryName(path: string): string {
   return `${dirname(path)}/.${randomBytes(8).toString('hex')}.tmp`;
 }
 
-async function orNull<T>(work: () => Promise<T>): Promise<T | null> {
+/** What `work` reads; null when it says that what it was to read is not there. Errors: every other failure, Node's own with `code`. */
+export async function orNull<T>(work: () => Promise<T>): Promise<T | null> {
   try {
     return await work();
   } catch (error) {
