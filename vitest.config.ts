@@ -8,6 +8,8 @@ export default defineConfig({
         test: {
           name: 'unit',
           pool: 'threads',
+          // Nothing is mocked, so that files may share modules: loading them anew for each takes more than the tests do.
+          isolate: false,
           include: ['src/**/*.test.ts', 'sim/**/*.test.ts', 'tools/**/*.test.ts'],
           testTimeout: 60_000,
           hookTimeout: 60_000,
@@ -39,8 +41,18 @@ export default defineConfig({
           globalSetup: ['test/lab/testing/take-down.ts'],
         },
       },
-      { test: { name: 'flows', include: ['test/flows/**/*.test.ts'], testTimeout: 120_000, hookTimeout: 120_000, maxWorkers: 2 } },
-      { test: { name: 'chaos', include: ['test/chaos/**/*.test.ts'], testTimeout: 120_000, hookTimeout: 120_000, fileParallelism: false } },
+      { test: { name: 'flows', include: ['test/flows/**/*.test.ts'], testTimeout: 120_000, hookTimeout: 120_000, maxWorkers: 3 } },
+      {
+        test: {
+          name: 'chaos',
+          include: ['test/chaos/**/*.test.ts'],
+          testTimeout: 120_000,
+          hookTimeout: 120_000,
+          maxWorkers: 2,
+          // of those that say so: daemons that wait for 20 s of their own cost next to nothing
+          maxConcurrency: 5,
+        },
+      },
     ],
   },
 });
