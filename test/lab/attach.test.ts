@@ -85,7 +85,7 @@ describe('a volume on a node, with a real kernel', () => {
   });
 
   it('a target without the LUN: an error when the time is over, nothing left behind (F-105)', async () => {
-    const [outcome] = await node.perform({ what: 'attach', spec: specOf(9), ms: 20_000 });
+    const [outcome] = await node.perform({ what: 'attach', spec: specOf(9), ms: 12_000 });
     expect(outcome).toMatchObject({ code: 'DEVICE_MISSING', message: expect.stringContaining('LUN 9') as string });
     expect(await node.sh(`${DEVICES}; ls /dev/pve-truenas 2> /dev/null || true`)).toBe('');
   });
@@ -111,7 +111,7 @@ describe('a volume on a node, with a real kernel', () => {
     await node.sh('zfs snapshot tank/d1@s');
     const after = await node.write(linkOf(spec));
     // Who has the device open keeps its pages while the zvol changes below them. multipathd does so as its job and is no user of a volume.
-    const cached = `dd if=${linkOf(spec)} bs=1M count=8 status=none | sha256sum`;
+    const cached = `dd if=${linkOf(spec)} bs=1M count=2 status=none | sha256sum`;
     const stale = await node.sh(
       `cp /bin/sleep /tmp/multipathd; setsid /tmp/multipathd 600 < ${linkOf(spec)} > /dev/null 2>&1 & wait_for 9 pgrep -x multipathd
       ${cached}; wait_for 20 zfs rollback tank/d1@s; ${cached}`,

@@ -81,7 +81,7 @@ describe('a LUN number that was given to another volume', () => {
     const device = await node.done({ what: 'attach', spec: zero });
     await node.sh(`lio_unmap d1 0; echo 1 > /sys/class/block/${device.slice(5)}/device/rescan`);
     expect(await node.sh(`blockdev --getsize64 ${device}`)).toBe('32768');
-    const [outcome] = await node.perform({ what: 'attach', spec: zero, ms: 30_000 });
+    const [outcome] = await node.perform({ what: 'attach', spec: zero, ms: 12_000 });
     expect(outcome).toMatchObject({ code: expect.stringMatching(/^DEVICE_(IDENTITY|MISSING)$/) as string });
     await node.sh('lio_map d2 0');
     await node.done({ what: 'attach', spec: { ...now, lun: 0 } });

@@ -49,10 +49,11 @@ describe('the life of a volume through the Perl module and the daemon', () => {
     await node.machine.sh(`mknod /tmp/own b $(lsblk -dno MAJ:MIN ${path} | tr : ' '); setsid sleep 600 < /tmp/own > /dev/null 2>&1 &`);
     expect(await node.read('/tmp/own')).toBe(later);
     // It reads once more when the daemon has asked for the rollback and the array has not done it yet.
-    const asked = await node.sim.later('pool.snapshot.rollback', 30_000);
+    const held = await node.sim.hold('pool.snapshot.rollback');
     const rollback = node.call('snapshot.rollback', { volume: lun.volume, snapshot: 'before' });
-    await asked();
+    await held.asked();
     expect(await node.readMeanwhile('/tmp/own')).toBe(later);
+    await held.release();
     await rollback;
     expect(await node.onArray(lun)).toBe(old);
     expect(await node.read('/tmp/own')).toBe(old);

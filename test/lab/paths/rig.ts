@@ -3,8 +3,9 @@ import { join, resolve } from 'node:path';
 import { driver, OUTCOMES } from '../testing/driver-program.ts';
 import { Machine, script } from '../testing/machine.ts';
 import { GIB, linkOf, specOf as specOfOneNode } from '../testing/one-node.ts';
-import type { Operation, Outcome, Spec } from '../testing/operations.ts';
+import type { Operation, Orders, Outcome, Spec } from '../testing/operations.ts';
 import { MACHINE } from '../testing/places.ts';
+import { rehearse } from '../testing/rehearsal.ts';
 
 export { GIB, linkOf };
 
@@ -85,13 +86,21 @@ const PATIENT = { noop_out_interval: 30, noop_out_timeout: 60, replacement_timeo
 /** The VM of a node with the daemon's own code standing ready, which takes seconds to start there. */
 async function nodeMachine(name: string): Promise<Machine> {
   const program = await driver();
-  return Machine.prepared(name, ['node', program], async (machine) => {
+  const functions = await readFile(join(MACHINE, 'guest/targets.sh'), 'utf8');
+  return Machine.prepared(name, ['node', program, functions], async (machine) => {
     await machine.sh('cat > /root/driver.mjs', 60, program);
     await machine.sh(
-      'mkfifo /run/in /run/out; setsid node /root/driver.mjs /run/in /run/out < /dev/null > /dev/null 2> /run/driver.log & head -n 1 /run/out',
+      'mkfifo /run/in /run/out; setsid node /root/driver.mjs /run/in /run/out < /dev/null > /dev/null 2>> /run/driver.log & head -n 1 /run/out',
       120,
     );
+    await rehearse(machine, functions, [(orders) => tell(machine, orders)]);
+    await machine.sh('truncate -s 0 /run/driver.log');
   });
+}
+
+/** One line; empty when the process was killed. */
+function tell(machine: Machine, orders: Orders): Promise<string> {
+  return machine.sh('exec 3< /run/out; cat > /run/in; head -n 1 <&3', 250, JSON.stringify(orders));
 }
 
 /** A node's VM: iscsid, multipathd where it has a multipath.conf, and the daemon's own code for a node's side of a LUN. */
@@ -123,7 +132,7 @@ export class Node {
 
   /** One after the other, by one daemon as long as the machine runs; each outcome, also failures. */
   async perform(...operations: readonly Operation[]): Promise<readonly Outcome[]> {
-    const answer = await this.machine.sh('exec 3< /run/out; cat > /run/in; head -n 1 <&3', 250, JSON.stringify({ operations }));
+    const answer = await tell(this.machine, { operations });
     if (answer === '') throw new Error(`the daemon died: ${await this.sh('cat /run/driver.log')}`);
     return OUTCOMES.parse(JSON.parse(answer));
   }
@@ -138,17 +147,17 @@ export class Node {
     return last.value;
   }
 
-  /** 8 MiB of random data through the volume's link, past the page cache; their sha256. Errors: an I/O error, or not within `seconds`. */
+  /** 2 MiB of random data through the volume's link, past the page cache; their sha256. Errors: an I/O error, or not within `seconds`. */
   write(spec: Spec, seconds = 60): Promise<string> {
     return this.sh(
-      `head -c 8M /dev/urandom > /tmp/data; timeout ${seconds} dd if=/tmp/data of=${linkOf(spec)} bs=1M oflag=direct conv=fsync,notrunc status=none; sha256sum < /tmp/data`,
+      `head -c 2M /dev/urandom > /tmp/data; timeout ${seconds} dd if=/tmp/data of=${linkOf(spec)} bs=1M oflag=direct conv=fsync,notrunc status=none; sha256sum < /tmp/data`,
       seconds + 30,
     );
   }
 
-  /** sha256 of the first 8 MiB, past the page cache. */
+  /** sha256 of the first 2 MiB, past the page cache. */
   read(spec: Spec): Promise<string> {
-    return this.sh(`set -o pipefail; timeout 60 dd if=${linkOf(spec)} bs=1M count=8 iflag=direct status=none | sha256sum`);
+    return this.sh(`set -o pipefail; timeout 60 dd if=${linkOf(spec)} bs=1M count=2 iflag=direct status=none | sha256sum`);
   }
 
   /** Waits until the condition, a command, holds. Errors: it does not within `seconds`. */

@@ -2,7 +2,7 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
-import { z } from 'zod';
+import * as z from 'zod';
 import { controlCall } from '../../../sim/faults/control-client.ts';
 import { systemClock } from '../../../src/core/system-clock.ts';
 import { MACHINE } from './places.ts';
@@ -31,6 +31,14 @@ const state = z.object({
 });
 
 const counts = z.record(z.string(), z.number());
+
+/** ms that a call is held when nobody releases it: less than a daemon in the lab waits for an answer. */
+const HELD_MS = 200_000;
+
+export interface HeldCall {
+  readonly asked: () => Promise<void>;
+  readonly release: () => Promise<void>;
+}
 
 /** A LUN as the array's API tells of it. */
 export interface ExportedLun {
@@ -75,17 +83,20 @@ export class LabSimulator {
     });
   }
 
-  /** The next call of `method` is handled `ms` later than it came. The promise's function resolves when it has come. */
-  async later(method: string, ms: number): Promise<() => Promise<void>> {
-    const asked = async (): Promise<number> => counts.parse(await controlCall(this.about.control, { command: 'calls' }))[method] ?? 0;
-    const before = await asked();
-    await controlCall(this.about.control, { command: 'add', fault: { fault: 'latency', method, ms, times: 1 } });
-    return async () => {
-      const limit = AbortSignal.timeout(300_000);
-      while ((await asked()) === before) {
-        limit.throwIfAborted();
-        await systemClock.sleep(50);
-      }
+  /** The next call of `method` is handled no sooner than `release` says so. `asked` resolves when it has come. */
+  async hold(method: string): Promise<HeldCall> {
+    const calls = async (): Promise<number> => counts.parse(await controlCall(this.about.control, { command: 'calls' }))[method] ?? 0;
+    const before = await calls();
+    await controlCall(this.about.control, { command: 'add', fault: { fault: 'latency', method, ms: HELD_MS, times: 1 } });
+    return {
+      asked: async () => {
+        const limit = AbortSignal.timeout(300_000);
+        while ((await calls()) === before) {
+          limit.throwIfAborted();
+          await systemClock.sleep(50);
+        }
+      },
+      release: async () => void (await controlCall(this.about.control, { command: 'clock-advance', ms: HELD_MS })),
     };
   }
 

@@ -4,6 +4,7 @@ import { driver, OUTCOMES } from './driver-program.ts';
 import { Machine } from './machine.ts';
 import type { Operation, Orders, Outcome, Spec } from './operations.ts';
 import { MACHINE } from './places.ts';
+import { rehearse } from './rehearsal.ts';
 
 export const GIB = 2 ** 30;
 export const IQN = 'iqn.2005-10.org.freenas.ctl:lab';
@@ -17,10 +18,10 @@ const DAEMONS = ['a', 'b'] as const;
 const PREPARED = 'prepared';
 
 /** Waits without a loop: a script that looks again and again takes the CPU that Node.js needs to start. */
-const START = `lio_target ${PORTALS.map(({ host }) => host).join(' ')}; iscsid; mkdir /run/driver; cd /run/driver
-for d in ${DAEMONS.join(' ')}; do
-  mkfifo $d.in $d.out; setsid node /root/driver.mjs $PWD/$d.in $PWD/$d.out < /dev/null > /dev/null 2> $d.log & echo $! > $d.pid; head -n 1 $d.out
+const START_DAEMONS = `mkdir /run/driver; cd /run/driver; for d in ${DAEMONS.join(' ')}; do
+  mkfifo $d.in $d.out; setsid node /root/driver.mjs $PWD/$d.in $PWD/$d.out < /dev/null > /dev/null 2>> $d.log & echo $! > $d.pid; head -n 1 $d.out
 done`;
+const START = `lio_target ${PORTALS.map(({ host }) => host).join(' ')}; iscsid; truncate -s 0 /run/driver/*.log`;
 
 /** Array and node in one VM: real zvols, LIO and the kernel's initiator, and the daemon's code for a node in front of it. */
 export class OneNode {
@@ -43,7 +44,10 @@ export class OneNode {
     const program = await driver();
     const machine = await Machine.prepared('st', ['one-node', program, functions], async (fresh) => {
       await fresh.sh('cat > /root/driver.mjs', 60, program);
-      await fresh.sh(`${functions}\n${START}`, 800);
+      await fresh.sh(START_DAEMONS, 800);
+      const daemons = DAEMONS.map((daemon) => (orders: Orders) => tell(fresh, daemon, orders));
+      await rehearse(fresh, functions, daemons);
+      await fresh.sh(`${functions}\n${START}`);
     });
     const node = new OneNode(machine, functions);
     await prepare(node);
@@ -121,16 +125,16 @@ export class OneNode {
     return killed;
   }
 
-  /** 8 MiB of random data through `device`; their sha256. */
+  /** 2 MiB of random data through `device`; their sha256. */
   write(device: string): Promise<string> {
     return this.sh(
-      `head -c 8M /dev/urandom > /tmp/data; dd if=/tmp/data of=${device} bs=1M oflag=direct status=none; sha256sum < /tmp/data`,
+      `head -c 2M /dev/urandom > /tmp/data; dd if=/tmp/data of=${device} bs=1M oflag=direct status=none; sha256sum < /tmp/data`,
     );
   }
 
-  /** sha256 of the first 8 MiB; `cached`: as a reader sees them through the page cache. */
+  /** sha256 of the first 2 MiB; `cached`: as a reader sees them through the page cache. */
   read(device: string, cached = false): Promise<string> {
-    return this.sh(`dd if=${device} bs=1M count=8 ${cached ? '' : 'iflag=direct'} status=none | sha256sum`);
+    return this.sh(`dd if=${device} bs=1M count=2 ${cached ? '' : 'iflag=direct'} status=none | sha256sum`);
   }
 
   async #drive(orders: Orders): Promise<readonly Outcome[]> {
@@ -139,11 +143,15 @@ export class OneNode {
     return OUTCOMES.parse(JSON.parse(answer));
   }
 
-  /** One line; empty when the process was killed. */
   #tell(orders: Orders): Promise<string> {
-    const daemon = `/run/driver/${this.#daemons[0] ?? ''}`;
-    return this.#machine.sh(`exec 3< ${daemon}.out; cat > ${daemon}.in; exec < /dev/null; head -n 1 <&3`, 200, JSON.stringify(orders));
+    return tell(this.#machine, this.#daemons[0] ?? '', orders);
   }
+}
+
+/** One line; empty when the process was killed. */
+function tell(machine: Machine, daemon: string, orders: Orders): Promise<string> {
+  const files = `/run/driver/${daemon}`;
+  return machine.sh(`exec 3< ${files}.out; cat > ${files}.in; exec < /dev/null; head -n 1 <&3`, 200, JSON.stringify(orders));
 }
 
 /** What TrueNAS would say of volume `number`, whatever stands at its LUN. */
