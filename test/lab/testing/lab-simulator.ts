@@ -96,7 +96,9 @@ export class LabSimulator {
           await systemClock.sleep(50);
         }
       },
-      release: async () => void (await controlCall(this.about.control, { command: 'clock-advance', ms: HELD_MS })),
+      release: async () => {
+        await controlCall(this.about.control, { command: 'clock-advance', ms: HELD_MS });
+      },
     };
   }
 
