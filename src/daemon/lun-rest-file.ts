@@ -2,6 +2,7 @@ import { mkdir, open, readFile, rename } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import * as z from 'zod';
 import type { Clock, Log } from '../core/ports.ts';
+import { SharedRun } from '../core/shared-run.ts';
 import type { FreedLuns, LunRests } from '../volumes/lun-allocator.ts';
 
 /** ms: `truenas-lun-rest` is at most a week; what was freed before that is forgotten. */
@@ -22,8 +23,7 @@ export class LunRestFile {
   readonly #clock: Clock;
   readonly #log: Log;
   readonly #arrays = new Map<string, Map<number, FreedLuns>>();
-  #writing: Promise<void> | null = null;
-  #waiting: Promise<void> | null = null;
+  readonly #writes = new SharedRun(() => this.#replace());
 
   private constructor(path: string, clock: Clock, log: Log) {
     this.#path = path;
@@ -46,7 +46,8 @@ export class LunRestFile {
         const targets = this.#arrays.get(array) ?? new Map<number, FreedLuns>();
         targets.set(target, new Map(freed));
         this.#arrays.set(array, targets);
-        await this.#write();
+        // what is known by then: calls that come while a write is under way share the next one
+        await this.#writes.run();
       },
     };
   }
@@ -65,19 +66,6 @@ export class LunRestFile {
       if ((error as NodeJS.ErrnoException).code === 'ENOENT') return;
       this.#log.warn('the freed LUN numbers of before cannot be read and are forgotten', { file: this.#path, error: String(error) });
     }
-  }
-
-  /** Writes what is known now. Calls that come while a write is under way share the next one. */
-  #write(): Promise<void> {
-    if (this.#writing === null) {
-      this.#writing = this.#replace().finally(() => (this.#writing = null));
-      return this.#writing;
-    }
-    this.#waiting ??= this.#writing.then(() => {
-      this.#waiting = null;
-      return this.#write();
-    });
-    return this.#waiting;
   }
 
   async #replace(): Promise<void> {

@@ -5,6 +5,15 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { RootedFiles } from '../sys-files.ts';
 import { holdersOf } from './holders.ts';
 
+/** Counts how often all processes are looked at. */
+class CountingFiles extends RootedFiles {
+  looks = 0;
+  override list(path: string): Promise<readonly string[]> {
+    if (path === '/proc') this.looks += 1;
+    return super.list(path);
+  }
+}
+
 /** A node on which the first process shows its descriptors to nobody. */
 class HidingFiles extends RootedFiles {
   readonly code: string;
@@ -12,9 +21,9 @@ class HidingFiles extends RootedFiles {
     super(root);
     this.code = code;
   }
-  override readLink(path: string): Promise<string | null> {
-    if (path.startsWith('/proc/1/fd/')) return Promise.reject(Object.assign(new Error(path), { code: this.code }));
-    return super.readLink(path);
+  override linksIn(path: string): Promise<readonly string[]> {
+    if (path === '/proc/1/fd') return Promise.reject(Object.assign(new Error(path), { code: this.code }));
+    return super.linksIn(path);
   }
 }
 
@@ -36,7 +45,24 @@ describe('holdersOf', () => {
     expect(await holdersOf(new HidingFiles(root, 'EPERM'), ['sda'])).toEqual(['kvm (process 77)']);
   });
 
+  it('looks at all processes twice for 40 volumes at once: who asks while one looks shares the next look', async () => {
+    const files = new CountingFiles(root);
+    const asked = Array.from({ length: 40 }, (_, index) => holdersOf(files, [index === 7 ? 'sda' : `sdx${index}`]));
+    const found = await Promise.all(asked);
+    expect(found.flat()).toEqual(['kvm (process 77)']);
+    expect(found[7]).toHaveLength(1);
+    expect(files.looks).toBeLessThanOrEqual(2);
+  });
+
+  it('sees who opens a device after somebody else began to look', async () => {
+    const files = new RootedFiles(root);
+    const before = holdersOf(files, ['sdb']);
+    await symlink('/dev/sdb', join(root, 'proc/77/fd/13'));
+    expect(await holdersOf(files, ['sdb'])).toEqual(['kvm (process 77)']);
+    await before;
+  });
+
   it('fails when it cannot look for another reason: that is not "nobody"', async () => {
-    await expect(holdersOf(new HidingFiles(root, 'EIO'), ['sda'])).rejects.toThrow('/proc/1/fd/0');
+    await expect(holdersOf(new HidingFiles(root, 'EIO'), ['sda'])).rejects.toThrow('/proc/1/fd');
   });
 });

@@ -1,4 +1,5 @@
 import type { Deadline } from '../../core/ports.ts';
+import { SharedRun } from '../../core/shared-run.ts';
 import { codeOf, type SysFiles } from '../sys-files.ts';
 import { waitFor } from '../waiting.ts';
 import type { HostContext } from '../host-context.ts';
@@ -102,17 +103,38 @@ async function loops(files: SysFiles, paths: ReadonlySet<string>): Promise<reado
   return uses;
 }
 
-async function openFiles(files: SysFiles, paths: ReadonlySet<string>): Promise<readonly string[]> {
-  const uses: string[] = [];
+/** A process and the devices that it has open, by the names under which it opened them. */
+interface Opener {
+  readonly pid: string;
+  readonly devices: ReadonlySet<string>;
+}
+
+/** One look at all processes serves all volumes that are detached at once. */
+const looks = new WeakMap<SysFiles, SharedRun<readonly Opener[]>>();
+
+function openers(files: SysFiles): Promise<readonly Opener[]> {
+  const look = looks.get(files) ?? new SharedRun(() => lookForOpeners(files));
+  looks.set(files, look);
+  return look.run();
+}
+
+async function lookForOpeners(files: SysFiles): Promise<readonly Opener[]> {
+  const found: Opener[] = [];
   for (const pid of await files.list('/proc')) {
     if (!/^\d+$/.test(pid)) continue;
-    for (const descriptor of await unlessHidden(files.list(`/proc/${pid}/fd`), [])) {
-      const target = await unlessHidden(files.readLink(`/proc/${pid}/fd/${descriptor}`), null);
-      if (target === null || !paths.has(target)) continue;
-      const name = (await files.read(`/proc/${pid}/comm`)) ?? '?';
-      if (!WATCHERS.has(name)) uses.push(`${name} (process ${pid})`);
-      break;
-    }
+    const targets = await unlessHidden(files.linksIn(`/proc/${pid}/fd`), []);
+    const devices = new Set(targets.filter((target) => target.startsWith('/')));
+    if (devices.size > 0) found.push({ pid, devices });
+  }
+  return found;
+}
+
+async function openFiles(files: SysFiles, paths: ReadonlySet<string>): Promise<readonly string[]> {
+  const uses: string[] = [];
+  for (const { pid, devices } of await openers(files)) {
+    if (![...paths].some((path) => devices.has(path))) continue;
+    const name = (await files.read(`/proc/${pid}/comm`)) ?? '?';
+    if (!WATCHERS.has(name)) uses.push(`${name} (process ${pid})`);
   }
   return uses;
 }

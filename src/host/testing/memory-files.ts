@@ -79,6 +79,11 @@ export class MemoryFiles implements SysFiles {
     return Promise.resolve(entry?.kind === 'link' ? entry.text : null);
   }
 
+  async linksIn(path: string): Promise<readonly string[]> {
+    const texts = await Promise.all((await this.list(path)).map((name) => this.readLink(`${path}/${name}`)));
+    return texts.filter((text) => text !== null);
+  }
+
   resolve(path: string): Promise<string | null> {
     const real = this.#real(path);
     return Promise.resolve(this.#kind(real) === null ? null : real);
