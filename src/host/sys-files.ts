@@ -40,9 +40,13 @@ export interface SysFiles {
 // ENOTCONN: the address of an iSCSI connection while it is down (Linux, iscsi_sw_tcp_conn_get_param).
 const GONE = new Set(['ENOENT', 'ENOTDIR', 'ENODEV', 'ENXIO', 'ESRCH', 'EINVAL', 'ENOTCONN']);
 
+/** After so many reads without a thread, a few ms, everything else has its turn. */
+const AT_ONCE = 500;
+
 /** The real files below `root`; tests give a directory of their own. */
 export class RootedFiles implements SysFiles {
   readonly #root: string;
+  #readAtOnce = 0;
 
   constructor(root = '/') {
     this.#root = root;
@@ -90,9 +94,14 @@ export class RootedFiles implements SysFiles {
 
   async linksIn(path: string): Promise<readonly string[]> {
     // A busy node has ten thousands of descriptors: a call to a thread for each takes ten times what the kernel takes to answer.
-    await turn();
     const texts: string[] = [];
-    for (const name of orNullAtOnce(() => readdirSync(this.at(path))) ?? []) {
+    const names = orNullAtOnce(() => readdirSync(this.at(path))) ?? [];
+    this.#readAtOnce += 1 + names.length;
+    if (this.#readAtOnce > AT_ONCE) {
+      this.#readAtOnce = 0;
+      await turn();
+    }
+    for (const name of names) {
       const text = orNullAtOnce(() => readlinkSync(this.at(`${path}/${name}`)));
       if (text !== null) texts.push(text);
     }
