@@ -1,6 +1,5 @@
 import { randomUUID } from 'node:crypto';
 import { chmodSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import type { Clock } from '../../src/core/ports.ts';
@@ -28,6 +27,7 @@ import { controlCommands } from './control-commands.ts';
 import { coreMethods } from './core-methods.ts';
 import { Dispatcher } from './dispatcher.ts';
 import { EventHub } from './event-hub.ts';
+import { freePort } from './free-port.ts';
 import { JobQueue, mayRead } from './job-queue.ts';
 import { isLegacyMethod } from './legacy-methods.ts';
 import { MethodTable } from './method-table.ts';
@@ -121,19 +121,6 @@ export interface Simulator {
 const TIB = 1024 ** 4;
 const DEFAULT_ISCSI_PORT = 3260;
 const BASENAME = 'iqn.2005-10.org.freenas.ctl';
-
-/** A free port of the system's choice: the portal's number must be known before the target daemon starts. */
-async function freePort(host: string): Promise<number> {
-  const server = createServer();
-  await new Promise<void>((done, failed) => {
-    server.once('error', failed);
-    server.listen({ host, port: 0 }, done);
-  });
-  const address = server.address();
-  await new Promise<void>((done) => server.close(() => done()));
-  if (address === null || typeof address === 'string') throw new Error(`no free port on ${host}`);
-  return address.port;
-}
 
 /** The key that a restarted simulator shows again; it hands it out to whoever started it, so its owner may read it. */
 class KeptKey implements Persistent {

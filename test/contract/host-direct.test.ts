@@ -1,14 +1,14 @@
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
 import { mkdtemp, readlink, rm, truncate, writeFile } from 'node:fs/promises';
-import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { freePort } from '../../sim/server/free-port.ts';
 import { withDeadline } from '../../src/core/deadline.ts';
 import type { LunSpec } from '../../src/core/host-port.ts';
 import type { Deadline } from '../../src/core/ports.ts';
 import { systemClock } from '../../src/core/system-clock.ts';
-import { NodeCommands } from '../../src/host/commands.ts';
+import { type CommandOptions, type CommandResult, NodeCommands } from '../../src/host/commands.ts';
 import { createHost } from '../../src/host/host.ts';
 import { RootedFiles } from '../../src/host/sys-files.ts';
 
@@ -20,12 +20,25 @@ if (!present) console.log('skipped: a real iSCSI target needs tgt and libiscsi-b
 const quiet = (): void => undefined;
 const log = { debug: quiet, info: quiet, warn: quiet, error: quiet, child: () => log };
 
-async function freePort(): Promise<number> {
-  const server = createServer();
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-  const address = server.address();
-  await new Promise((resolve) => server.close(resolve));
-  return typeof address === 'object' && address !== null ? address.port : 0;
+/** Changes the world once, after the first answer of `program` and before whoever asked hears it. */
+class ChangingCommands extends NodeCommands {
+  readonly #program: string;
+  #change: (() => Promise<void>) | null;
+
+  constructor(program: string, change: () => Promise<void>) {
+    super();
+    this.#program = program;
+    this.#change = change;
+  }
+
+  override async run(argv: readonly string[], options: CommandOptions): Promise<CommandResult> {
+    const result = await super.run(argv, options);
+    if (argv[0] !== this.#program || this.#change === null) return result;
+    const change = this.#change;
+    this.#change = null;
+    await change();
+    return result;
+  }
 }
 
 /** A real tgtd on loopback, with an IPC socket of its own so that others on the machine are not touched. */
@@ -61,8 +74,8 @@ describe.runIf(present)('QemuDirect against a real iSCSI target', () => {
     );
   };
   const dropLun = (lun: number): void => admin('--mode', 'logicalunit', '--op', 'delete', '--tid', '1', '--lun', String(lun));
-  const direct = (): ReturnType<typeof createHost>['direct'] =>
-    createHost({ clock: systemClock, log, commands: new NodeCommands(), files: new RootedFiles(join(directory, 'root')) }).direct;
+  const direct = (commands = new NodeCommands()): ReturnType<typeof createHost>['direct'] =>
+    createHost({ clock: systemClock, log, commands, files: new RootedFiles(join(directory, 'root')) }).direct;
   const spec = (over: Partial<LunSpec> = {}): LunSpec => ({
     storage: 'tn',
     volume: 'vm-100-disk-0',
@@ -81,8 +94,8 @@ describe.runIf(present)('QemuDirect against a real iSCSI target', () => {
 
   beforeAll(async () => {
     directory = await mkdtemp(join(tmpdir(), 'host-direct-'));
-    port = await freePort();
-    nobody = await freePort();
+    port = await freePort('127.0.0.1');
+    nobody = await freePort('127.0.0.1');
     tgtd = spawn('tgtd', ['-f', '--iscsi', `portal=127.0.0.1:${port}`, '--nr_iothreads', '1'], {
       env: { ...process.env, TGT_IPC_SOCKET: join(directory, 'tgt.sock') },
       stdio: 'ignore',
@@ -139,10 +152,16 @@ describe.runIf(present)('QemuDirect against a real iSCSI target', () => {
   });
 
   it('F-106: waits a little for a LUN that was mapped a moment ago', async () => {
-    const attached = timed((deadline) => direct().attach(spec({ lun: 9, serial: '999999999999999', size: MIB }), deadline));
-    await systemClock.sleep(300);
-    await addLun(9, '999999999999999', MIB);
-    await expect(attached).resolves.toMatchObject({ path: url(9) });
+    let there = false;
+    const host = direct(
+      new ChangingCommands('iscsi-inq', async () => {
+        await addLun(9, '999999999999999', MIB);
+        there = true;
+      }),
+    );
+    const wanted = spec({ lun: 9, serial: '999999999999999', size: MIB });
+    await expect(timed((deadline) => host.attach(wanted, deadline))).resolves.toMatchObject({ path: url(9) });
+    expect(there).toBe(true);
     dropLun(9);
   });
 
@@ -175,12 +194,17 @@ describe.runIf(present)('QemuDirect against a real iSCSI target', () => {
   it('grow waits until the target serves the new size, and fails when it does not', async () => {
     await addLun(10, '101010101010101', MIB);
     const before = spec({ lun: 10, serial: '101010101010101', size: MIB });
-    const host = direct();
-    await timed((deadline) => host.attach(before, deadline));
-    const grown = timed((deadline) => host.grow({ ...before, size: 2 * MIB }, deadline));
-    dropLun(10);
-    await addLun(10, '101010101010101', 2 * MIB);
-    await grown;
+    let old = true;
+    const host = direct(
+      new ChangingCommands('iscsi-readcapacity16', async () => {
+        dropLun(10);
+        await addLun(10, '101010101010101', 2 * MIB);
+        old = false;
+      }),
+    );
+    await timed((deadline) => direct().attach(before, deadline));
+    await timed((deadline) => host.grow({ ...before, size: 2 * MIB }, deadline));
+    expect(old).toBe(false);
     await expect(
       withDeadline(systemClock, 500, 'test', (deadline) => host.grow({ ...before, size: 3 * MIB }, deadline)),
     ).rejects.toMatchObject({ code: 'DEADLINE' });

@@ -1,5 +1,6 @@
 import { createServer, type Socket } from 'node:net';
 import { afterEach, describe, expect, it } from 'vitest';
+import { freePort } from '../../sim/server/free-port.ts';
 import { launchSimulator, type Simulator } from '../../sim/server/launch.ts';
 import { DaemonProcess, sectionFor } from './testing/daemon-process.ts';
 import { until } from './testing/waiting.ts';
@@ -27,15 +28,6 @@ async function daemonFor(settings: Record<string, string | number>, key: string)
   return daemon;
 }
 
-async function freePort(): Promise<number> {
-  const server = createServer();
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-  const address = server.address();
-  await new Promise((resolve) => server.close(resolve));
-  if (address === null || typeof address === 'string') throw new Error('no port');
-  return address.port;
-}
-
 /** How often the daemon has said it. */
 function count(daemon: DaemonProcess, text: string): number {
   return daemon.output.split(text).length - 1;
@@ -52,7 +44,7 @@ const API_KEY = `1-${'k'.repeat(64)}`;
 
 describe('the daemon comes back by itself', () => {
   it('to an array that was down since before its start, and to one that was restarted, with one login each', async () => {
-    const port = await freePort();
+    const port = await freePort('127.0.0.1');
     const listen = { host: '127.0.0.1', port };
     const state = { apiKey: API_KEY, listen } as const;
     const settings = { api_host: '127.0.0.1', api_port: port, api_insecure: 1, dataset: 'tank/proxmox', target_iqn: 'proxmox' };

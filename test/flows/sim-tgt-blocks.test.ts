@@ -1,12 +1,12 @@
 import { execFile } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { mkdtemp, readdir, rm } from 'node:fs/promises';
-import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { promisify } from 'node:util';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import * as z from 'zod';
+import { freePort } from '../../sim/server/free-port.ts';
 import { ArrayDriver } from '../../sim/state/array-driver.ts';
 
 const run = promisify(execFile);
@@ -14,15 +14,6 @@ const MIB = 1_048_576;
 const ready = process.getuid?.() === 0 && existsSync('/usr/sbin/tgtd') && existsSync('/usr/bin/qemu-io');
 if (!ready) console.log('skipped: real LUNs need root, tgt, qemu-utils and qemu-block-extra');
 const session = z.array(z.looseObject({ initiator_addr: z.string(), target: z.string() }));
-
-async function freePort(): Promise<number> {
-  const server = createServer();
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-  const address = server.address();
-  await new Promise((resolve) => server.close(resolve));
-  if (address === null || typeof address === 'string') throw new Error('no port');
-  return address.port;
-}
 
 describe.runIf(ready)('volumes of the simulator behind a real target', () => {
   let directory = '';
@@ -37,7 +28,7 @@ describe.runIf(ready)('volumes of the simulator behind a real target', () => {
 
   beforeAll(async () => {
     directory = await mkdtemp(path.join(tmpdir(), 'sim-tgt-'));
-    port = await freePort();
+    port = await freePort('127.0.0.1');
     driver = make();
     await driver.array.start();
   });
