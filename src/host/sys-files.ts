@@ -198,7 +198,7 @@ function temporaryName(path: string): string {
 }
 
 /** What `work` reads; null when it says that what it was to read is not there. Errors: every other failure, Node's own with `code`. */
-export async function orNull<T>(work: () => Promise<T>): Promise<T | null> {
+async function orNull<T>(work: () => Promise<T>): Promise<T | null> {
   try {
     return await work();
   } catch (error) {

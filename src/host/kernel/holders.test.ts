@@ -1,6 +1,6 @@
 import { mkdir, mkdtemp, rm, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { RootedFiles } from '../sys-files.ts';
 import { holdersOf } from './holders.ts';
@@ -14,16 +14,23 @@ class CountingFiles extends RootedFiles {
   }
 }
 
-/** A node on which the first process shows its descriptors to nobody. */
+/** A node that shows one descriptor to nobody. */
 class HidingFiles extends RootedFiles {
   readonly code: string;
-  constructor(root: string, code: string) {
+  readonly hidden: string;
+  constructor(root: string, code: string, hidden = '/proc/1/fd/0') {
     super(root);
     this.code = code;
+    this.hidden = hidden;
   }
   override linksIn(path: string): Promise<readonly string[]> {
-    if (path === '/proc/1/fd') return Promise.reject(Object.assign(new Error(path), { code: this.code }));
-    return super.linksIn(path);
+    return path === dirname(this.hidden) ? this.#refusal() : super.linksIn(path);
+  }
+  override readLink(path: string): Promise<string | null> {
+    return path === this.hidden ? this.#refusal() : super.readLink(path);
+  }
+  #refusal(): Promise<never> {
+    return Promise.reject(Object.assign(new Error(this.hidden), { code: this.code }));
   }
 }
 
@@ -45,6 +52,14 @@ describe('holdersOf', () => {
     expect(await holdersOf(new HidingFiles(root, 'EPERM'), ['sda'])).toEqual(['kvm (process 77)']);
   });
 
+  it('still finds a guest of whose descriptors one is hidden, whichever comes first', async () => {
+    await symlink('socket:[1]', join(root, 'proc/77/fd/1'));
+    await symlink('socket:[2]', join(root, 'proc/77/fd/99'));
+    for (const descriptor of [1, 99]) {
+      expect(await holdersOf(new HidingFiles(root, 'EACCES', `/proc/77/fd/${descriptor}`), ['sda'])).toEqual(['kvm (process 77)']);
+    }
+  });
+
   it('looks at all processes twice for 40 volumes at once: who asks while one looks shares the next look', async () => {
     const files = new CountingFiles(root);
     const asked = Array.from({ length: 40 }, (_, index) => holdersOf(files, [index === 7 ? 'sda' : `sdx${index}`]));
@@ -63,6 +78,6 @@ describe('holdersOf', () => {
   });
 
   it('fails when it cannot look for another reason: that is not "nobody"', async () => {
-    await expect(holdersOf(new HidingFiles(root, 'EIO'), ['sda'])).rejects.toThrow('/proc/1/fd');
+    await expect(holdersOf(new HidingFiles(root, 'EIO'), ['sda'])).rejects.toThrow('/proc/1/fd/0');
   });
 });

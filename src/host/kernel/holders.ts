@@ -122,11 +122,22 @@ async function lookForOpeners(files: SysFiles): Promise<readonly Opener[]> {
   const found: Opener[] = [];
   for (const pid of await files.list('/proc')) {
     if (!/^\d+$/.test(pid)) continue;
-    const targets = await unlessHidden(files.linksIn(`/proc/${pid}/fd`), []);
-    const devices = new Set(targets.filter((target) => target.startsWith('/')));
+    const devices = new Set((await targetsOf(files, `/proc/${pid}/fd`)).filter((target) => target.startsWith('/')));
     if (devices.size > 0) found.push({ pid, devices });
   }
   return found;
+}
+
+/** Where some descriptors are hidden the others still count: then they are read one by one. */
+async function targetsOf(files: SysFiles, descriptors: string): Promise<readonly string[]> {
+  const all = await unlessHidden(files.linksIn(descriptors), null);
+  if (all !== null) return all;
+  const targets: string[] = [];
+  for (const descriptor of await unlessHidden(files.list(descriptors), [])) {
+    const target = await unlessHidden(files.readLink(`${descriptors}/${descriptor}`), null);
+    if (target !== null) targets.push(target);
+  }
+  return targets;
 }
 
 async function openFiles(files: SysFiles, paths: ReadonlySet<string>): Promise<readonly string[]> {
