@@ -36,6 +36,7 @@ const kept = new Map<string, Promise<Derived>>();
 function fromPassword(password: string, salt: Buffer, iterations: number): Promise<Derived> {
   const name = sha512(Buffer.from(JSON.stringify([password, salt.toString('base64'), iterations]))).toString('base64');
   const derived = kept.get(name) ?? derivedFrom(password, salt, iterations);
+  derived.catch(() => kept.delete(name));
   kept.delete(name);
   kept.set(name, derived);
   for (const oldest of kept.keys()) {
