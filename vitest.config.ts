@@ -8,7 +8,7 @@ export default defineConfig({
         test: {
           name: 'unit',
           pool: 'threads',
-          // Nothing is mocked, so that files may share modules: loading them anew for each takes more than the tests do.
+          // Files may share modules, since none mocks one for another (src/host/sys-files-gone.test.ts cleans up): loading them anew for each takes more than the tests do.
           isolate: false,
           include: ['src/**/*.test.ts', 'sim/**/*.test.ts', 'tools/**/*.test.ts'],
           testTimeout: 60_000,
@@ -41,7 +41,7 @@ export default defineConfig({
           globalSetup: ['test/lab/testing/take-down.ts'],
         },
       },
-      { test: { name: 'flows', include: ['test/flows/**/*.test.ts'], testTimeout: 120_000, hookTimeout: 120_000, maxWorkers: 3 } },
+      { test: { name: 'flows', include: ['test/flows/**/*.test.ts'], testTimeout: 120_000, hookTimeout: 120_000, maxWorkers: 2 } },
       {
         test: {
           name: 'chaos',

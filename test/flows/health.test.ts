@@ -74,7 +74,7 @@ async function poll(storage: Storage, ms: number): Promise<Result<'storage.statu
 
 describe('an array that cannot be reached', () => {
   // Less than the deadline of the call: otherwise it would end with DEADLINE and not with an answer.
-  const LIMIT = { first: 2_500, later: 500 };
+  const LIMIT = { first: 2_500, later: 100 };
 
   async function beside(dead: DeadArray): Promise<{ good: Storage; gone: Storage }> {
     started.push(() => dead.end());
@@ -135,9 +135,9 @@ it('an array that goes is noticed, told once, and comes back by itself; without 
   expect(await statusOf('tn')).toMatchObject({ state: 'healthy', exit: 0, volumes: 0 });
   await before.stop();
   // within the grace it is served from memory, so that a restart of the middleware is no alarm
-  expect(await poll(storage, 500)).toMatchObject({ active: true });
+  expect(await poll(storage, 100)).toMatchObject({ active: true });
   await daemon.says('storage tn: degraded -> down');
-  expect(await poll(storage, 500)).toMatchObject({ active: false, reason: expect.stringContaining(String(before.port)) as string });
+  expect(await poll(storage, 100)).toMatchObject({ active: false, reason: expect.stringContaining(String(before.port)) as string });
   expect(await statusOf('tn')).toMatchObject({ state: 'down', exit: 2 });
   await simulator({
     state: directory,
@@ -180,13 +180,13 @@ describe('what is wrong on the array', () => {
       exit: 1,
       reason: "pool 'tank' is DEGRADED: One or more devices could not be opened.",
     });
-    expect(await poll(storage, 500)).toMatchObject({ active: true });
+    expect(await poll(storage, 100)).toMatchObject({ active: true });
     await sim.command({ command: 'pool-status', status: 'SUSPENDED' });
     expect((await healthOf('tn')).exit).toBe(2);
-    expect(await poll(storage, 500)).toMatchObject({ active: false, reason: expect.stringContaining('SUSPENDED') as string });
+    expect(await poll(storage, 100)).toMatchObject({ active: false, reason: expect.stringContaining('SUSPENDED') as string });
     await sim.command({ command: 'pool-status', status: 'ONLINE' });
     expect(await healthOf('tn')).toMatchObject({ exit: 0, faults: [] });
-    expect(await poll(storage, 500)).toMatchObject({ active: true });
+    expect(await poll(storage, 100)).toMatchObject({ active: true });
   });
 
   it('one of two portals down: a warning in health, and degraded without a call', async () => {

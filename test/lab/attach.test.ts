@@ -111,7 +111,7 @@ describe('a volume on a node, with a real kernel', () => {
     await node.sh('zfs snapshot tank/d1@s');
     const after = await node.write(linkOf(spec));
     // Who has the device open keeps its pages while the zvol changes below them. multipathd does so as its job and is no user of a volume.
-    const cached = `dd if=${linkOf(spec)} bs=1M count=2 status=none | sha256sum`;
+    const cached = `dd if=${linkOf(spec)} bs=1M count=8 status=none | sha256sum`;
     const stale = await node.sh(
       `cp /bin/sleep /tmp/multipathd; setsid /tmp/multipathd 600 < ${linkOf(spec)} > /dev/null 2>&1 & wait_for 9 pgrep -x multipathd
       ${cached}; wait_for 20 zfs rollback tank/d1@s; ${cached}`,

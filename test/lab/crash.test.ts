@@ -27,7 +27,7 @@ describe('a daemon that is killed in the middle (SIGKILL), with a real device', 
       await node.again();
       if (!(await node.killedAt(step, { what: 'attach', spec }))) break;
       await node.done({ what: 'attach', spec });
-      steps.push(await node.sh(`dd if=${linkOf(spec)} bs=1M count=2 iflag=direct status=none | sha256sum; ${STATE}`));
+      steps.push(await node.sh(`dd if=${linkOf(spec)} bs=1M count=8 iflag=direct status=none | sha256sum; ${STATE}`));
     }
     expect(steps.length).toBeGreaterThanOrEqual(5);
     expect(steps.length).toBeLessThan(MOST_STEPS);

@@ -147,17 +147,17 @@ export class Node {
     return last.value;
   }
 
-  /** 2 MiB of random data through the volume's link, past the page cache; their sha256. Errors: an I/O error, or not within `seconds`. */
+  /** 8 MiB of random data through the volume's link, past the page cache; their sha256. Errors: an I/O error, or not within `seconds`. */
   write(spec: Spec, seconds = 60): Promise<string> {
     return this.sh(
-      `head -c 2M /dev/urandom > /tmp/data; timeout ${seconds} dd if=/tmp/data of=${linkOf(spec)} bs=1M oflag=direct conv=fsync,notrunc status=none; sha256sum < /tmp/data`,
+      `head -c 8M /dev/urandom > /tmp/data; timeout ${seconds} dd if=/tmp/data of=${linkOf(spec)} bs=1M oflag=direct conv=fsync,notrunc status=none; sha256sum < /tmp/data`,
       seconds + 30,
     );
   }
 
-  /** sha256 of the first 2 MiB, past the page cache. */
+  /** sha256 of the first 8 MiB, past the page cache. */
   read(spec: Spec): Promise<string> {
-    return this.sh(`set -o pipefail; timeout 60 dd if=${linkOf(spec)} bs=1M count=2 iflag=direct status=none | sha256sum`);
+    return this.sh(`set -o pipefail; timeout 60 dd if=${linkOf(spec)} bs=1M count=8 iflag=direct status=none | sha256sum`);
   }
 
   /** Waits until the condition, a command, holds. Errors: it does not within `seconds`. */
