@@ -49,6 +49,13 @@ async function killAt(
   sim.faults.clear();
 }
 
+/** The next extent is created `ms` after it was asked for. */
+async function slowCreation({ sim, daemon, storage }: Stage, ms: number): Promise<void> {
+  await daemon.call('storage.activate', { storage });
+  sim.resetCalls();
+  sim.faults.add({ method: 'iscsi.extent.create', fault: 'latency', ms, times: 1 });
+}
+
 async function settled({ daemon }: Stage): Promise<void> {
   await daemon.start();
   await daemon.says('operation settled');
@@ -95,11 +102,10 @@ describe.concurrent('law 5: a daemon that is killed between any two steps leaves
 
   it(
     'a caller that goes away in the middle (PVE’s 60 s alarm) leaves nothing either',
-    onStage(async ({ sim, daemon, storage }) => {
+    onStage(async (stage) => {
+      const { sim, daemon, storage } = stage;
       await daemon.start();
-      await daemon.call('storage.activate', { storage });
-      sim.resetCalls();
-      sim.faults.add({ method: 'iscsi.extent.create', fault: 'latency', ms: 1500, times: 1 });
+      await slowCreation(stage, 1500);
       const request = { jsonrpc: '2.0', id: 1, method: 'volume.allocate', params: { protocol: 1, storage, vmid: 100, size: GIB } };
       const socket = connect(daemon.socket, () => socket.write(`${JSON.stringify(request)}\n`));
       await called(sim, 'iscsi.extent.create');
@@ -117,11 +123,10 @@ describe.concurrent('law 5: a daemon that is killed between any two steps leaves
 
   it(
     'SIGTERM finishes what runs before it ends',
-    onStage(async ({ sim, daemon, storage }) => {
+    onStage(async (stage) => {
+      const { sim, daemon, storage } = stage;
       await daemon.start();
-      await daemon.call('storage.activate', { storage });
-      sim.resetCalls();
-      sim.faults.add({ method: 'iscsi.extent.create', fault: 'latency', ms: 500, times: 1 });
+      await slowCreation(stage, 500);
       const answer = daemon.call('volume.allocate', { storage, vmid: 100, size: GIB });
       await called(sim, 'iscsi.extent.create');
       const status = daemon.end('SIGTERM');

@@ -379,6 +379,7 @@ function variants(args: readonly unknown[]): unknown[][] {
   return made;
 }
 
+// The published schemas lie beside the project, not in it; where they are not, the line above that names their folder is printed.
 describe.skipIf(!present).each(SIM_RELEASES)('models of %s against the published schemas', (release) => {
   it('answers in the published shapes, every method', async () => {
     const recorder = new Recorder(release);

@@ -370,6 +370,7 @@ describe.each(RELEASES)('ArrayPort on TrueNAS %s', { timeout: 120_000 }, (releas
     await array.deleteZvol(id, soon());
   });
 
+  // The published schemas lie beside the project, not in it; where they are not, the title says so.
   it.skipIf(schemas === null)(
     `sent and got nothing that the published schemas reject${schemas === null ? ` (${SchemaCheck.reason})` : ''}`,
     () => {

@@ -5,13 +5,9 @@ import { Machine } from './machine.ts';
 import type { Operation, Orders, Outcome, Spec } from './operations.ts';
 import { MACHINE } from './places.ts';
 import { rehearse } from './rehearsal.ts';
+import { GIB, IQN, linkOf, PORTALS, specOf } from './specs.ts';
 
-export const GIB = 2 ** 30;
-export const IQN = 'iqn.2005-10.org.freenas.ctl:lab';
-export const PORTALS = [
-  { host: '127.0.0.1', port: 3260 },
-  { host: '127.0.0.2', port: 3260 },
-] as const;
+export { GIB, IQN, linkOf, PORTALS, specOf };
 
 /** Processes of the daemon's code that stand ready in the VM: one for each start of a daemon in a test. */
 const DAEMONS = ['a', 'b'] as const;
@@ -125,16 +121,16 @@ export class OneNode {
     return killed;
   }
 
-  /** 2 MiB of random data through `device`; their sha256. */
+  /** 8 MiB of random data through `device`; their sha256. */
   write(device: string): Promise<string> {
     return this.sh(
-      `head -c 2M /dev/urandom > /tmp/data; dd if=/tmp/data of=${device} bs=1M oflag=direct status=none; sha256sum < /tmp/data`,
+      `head -c 8M /dev/urandom > /tmp/data; dd if=/tmp/data of=${device} bs=1M oflag=direct status=none; sha256sum < /tmp/data`,
     );
   }
 
-  /** sha256 of the first 2 MiB; `cached`: as a reader sees them through the page cache. */
+  /** sha256 of the first 8 MiB; `cached`: as a reader sees them through the page cache. */
   read(device: string, cached = false): Promise<string> {
-    return this.sh(`dd if=${device} bs=1M count=2 ${cached ? '' : 'iflag=direct'} status=none | sha256sum`);
+    return this.sh(`dd if=${device} bs=1M count=8 ${cached ? '' : 'iflag=direct'} status=none | sha256sum`);
   }
 
   async #drive(orders: Orders): Promise<readonly Outcome[]> {
@@ -152,24 +148,4 @@ export class OneNode {
 function tell(machine: Machine, daemon: string, orders: Orders): Promise<string> {
   const files = `/run/driver/${daemon}`;
   return machine.sh(`exec 3< ${files}.out; cat > ${files}.in; exec < /dev/null; head -n 1 <&3`, 200, JSON.stringify(orders));
-}
-
-/** What TrueNAS would say of volume `number`, whatever stands at its LUN. */
-export function specOf(number: number, over: { readonly lun?: number; readonly size?: number } = {}): Spec {
-  const serial = `000000a1b2c3d4e5f60${String(1000 + number)}00`;
-  return {
-    storage: 'nas',
-    volume: `vm-${100 + number}-disk-0`,
-    iqn: IQN,
-    portals: [PORTALS[0]],
-    lun: over.lun ?? number,
-    naa: `0x6589cfc${serial}`,
-    serial,
-    size: over.size ?? GIB,
-    multipath: false,
-  };
-}
-
-export function linkOf(spec: Spec): string {
-  return `/dev/pve-truenas/${spec.storage}/${spec.volume}`;
 }

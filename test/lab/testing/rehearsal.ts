@@ -1,18 +1,13 @@
 import type { Machine } from './machine.ts';
 import type { Operation, Orders, Spec } from './operations.ts';
+import { GIB, specOf } from './specs.ts';
 
-const GIB = 2 ** 30;
-const SERIAL = '000000a1b2c3d4e5f60999900';
 const VOLUME: Spec = {
+  ...specOf(999),
   storage: 'rehearsal',
-  volume: 'vm-999-disk-0',
   iqn: 'iqn.2005-10.org.freenas.ctl:rehearsal',
   portals: [{ host: '127.0.0.9', port: 3260 }],
   lun: 1,
-  naa: `0x6589cfc${SERIAL}`,
-  serial: SERIAL,
-  size: GIB,
-  multipath: false,
 };
 const GROWN: Spec = { ...VOLUME, size: 2 * GIB };
 const OPERATIONS: readonly Operation[] = [
@@ -27,7 +22,7 @@ const OPERATIONS: readonly Operation[] = [
 
 const BEGIN = `IQN=${VOLUME.iqn}; iscsid; lio_target ${VOLUME.portals.map(({ host }) => host).join(' ')}
   zfs create -s -V ${VOLUME.size} -o volblocksize=16K tank/rehearsal; udevadm settle; wait_for 20 test -b /dev/zvol/tank/rehearsal
-  lio_disk rehearsal /dev/zvol/tank/rehearsal ${SERIAL}; lio_map rehearsal ${VOLUME.lun}`;
+  lio_disk rehearsal /dev/zvol/tank/rehearsal ${VOLUME.serial}; lio_map rehearsal ${VOLUME.lun}`;
 const AGAIN = `zfs set volsize=${VOLUME.size} tank/rehearsal`;
 const END = `IQN=${VOLUME.iqn}; iscsiadm -m node -T $IQN --logout; iscsiadm -m node -T $IQN -o delete; iscsiadm -k 0; wait_for 20 sh -c '! pgrep -x iscsid'
   lio_gone; lio_undisk rehearsal; udevadm settle; wait_for 20 zfs destroy tank/rehearsal; udevadm settle; rmdir /dev/pve-truenas/rehearsal

@@ -6,6 +6,8 @@ package PVE::Storage::Custom::TrueNASPlugin;
 # PVE loads this file into every program that touches storage, partly under `perl -T`. So it uses core Perl and what
 # libpve-storage-perl depends on, prints nothing to STDOUT, keeps no connection (workers fork), uses no alarm(), dies neither
 # at load nor in check_config, and untaints by pattern all that it returns.
+#
+# One file, long as it is: PVE takes each file beside it for a plugin of its own.
 
 use strict;
 use warnings;
