@@ -108,21 +108,25 @@ during() { # during FIRST: PVE lists, and allocates one disk after the other for
         vmid=$((vmid + 1))
     done
 }
+HELD=40000 # ms, less than the budget of an allocation (50 s) and more than apt takes until it restarts the daemon
 upgraded() {
-    local old socket busy=()
+    local old socket busy=() installing
     old=$(daemon_pid) socket=$(property pve-truenasd.socket InvocationID)
-    # Each allocation takes seconds and there are two at any time: the restart meets them in the midst of it.
-    fault add '{"fault":"latency","method":"pool.dataset.create","ms":3000}' >/dev/null || return 1
+    # Two allocations wait in TrueNAS until the old daemon says that it stops: the restart meets them in the midst of it.
+    fault reset-calls >/dev/null && fault add '{"fault":"latency","method":"pool.dataset.create","ms":'"$HELD"'}' >/dev/null || return 1
     during 200 >"$place/busy1" 2>&1 & busy+=($!)
     during 300 >"$place/busy2" 2>&1 & busy+=($!)
-    allocated() { grep -q '^nas:vm-' "$place/busy1" && grep -q '^nas:vm-' "$place/busy2"; }
-    within 100 allocated || { touch "$place/upgraded"; cat "$place"/busy?; return 1; }
-    apt install /exchange/debs/new.deb || { touch "$place/upgraded"; return 1; }
+    asked() { fault calls | grep -q '^pool.dataset.create: 2$'; }
+    stopping() { inside journalctl --quiet -u pve-truenasd "_PID=$old" | grep -E '\Wstopping\W.*calls'; }
+    within 100 asked || { touch "$place/upgraded"; cat "$place"/busy?; return 1; }
+    apt install /exchange/debs/new.deb & installing=$!
+    within 100 stopping >/dev/null
+    fault clear >/dev/null && fault clock-advance "$HELD" >/dev/null
+    wait "$installing" || { touch "$place/upgraded"; return 1; }
     touch "$place/upgraded"
     wait "${busy[@]}"
-    fault clear >/dev/null
     if grep -h -B2 FAILED "$place"/busy?; then return 1; fi
-    inside journalctl --quiet -u pve-truenasd "_PID=$old" | has 'stopping .*calls\W+[1-9]' || { echo 'no call was under way'; return 1; }
+    stopping | has 'calls\W+2\b' || { echo 'the two calls were not under way'; return 1; }
     another "$old" || { echo 'the daemon was not restarted'; return 1; }
     same socket "$socket" "$(property pve-truenasd.socket InvocationID)"
 }

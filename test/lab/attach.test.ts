@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
-import { GIB, linkOf, OneNode, PORTALS, specOf } from './testing/one-node.ts';
+import { OneNode } from './testing/one-node.ts';
 import type { Spec } from './testing/operations.ts';
+import { GIB, linkOf, PORTALS, specOf } from './testing/specs.ts';
 
 /** SCSI addresses without host number, and how many sessions. */
 const DEVICES = "ls /sys/class/scsi_device | sed 's/^[0-9]*://'";

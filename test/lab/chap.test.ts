@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
-import { linkOf, OneNode } from './testing/one-node.ts';
+import { OneNode } from './testing/one-node.ts';
 import type { Spec } from './testing/operations.ts';
+import { linkOf } from './testing/specs.ts';
 
 const USER = { user: 'pve', password: 'secret-one-12' };
 const PEER = { user: 'nas', password: 'secret-two-12' };

@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { linkOf, OneNode } from './testing/one-node.ts';
+import { OneNode } from './testing/one-node.ts';
 import type { Spec } from './testing/operations.ts';
+import { linkOf } from './testing/specs.ts';
 
 /** More than any operation has commands and changes of files. */
 const MOST_STEPS = 30;

@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
-import { GIB, linkOf, OneNode, PORTALS } from './testing/one-node.ts';
+import { OneNode } from './testing/one-node.ts';
 import type { Spec } from './testing/operations.ts';
+import { GIB, linkOf, PORTALS } from './testing/specs.ts';
 
 describe('a volume behind two paths with the real multipathd', () => {
   let node: OneNode;

@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
-import { GIB, linkOf, OneNode, specOf } from './testing/one-node.ts';
+import { OneNode } from './testing/one-node.ts';
 import type { Spec } from './testing/operations.ts';
+import { GIB, linkOf, specOf } from './testing/specs.ts';
 
 /** RP-13: at the LUN number of a volume stands another one by now; the kernel goes on showing the old identity and size. */
 describe('a LUN number that was given to another volume', () => {

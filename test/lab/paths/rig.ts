@@ -2,10 +2,10 @@ import { readFile } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import { driver, OUTCOMES } from '../testing/driver-program.ts';
 import { Machine, script } from '../testing/machine.ts';
-import { GIB, linkOf, specOf as specOfOneNode } from '../testing/one-node.ts';
 import type { Operation, Orders, Outcome, Spec } from '../testing/operations.ts';
 import { MACHINE } from '../testing/places.ts';
 import { rehearse } from '../testing/rehearsal.ts';
+import { GIB, linkOf, specOf as specOfOneNode } from '../testing/specs.ts';
 
 export { GIB, linkOf };
 

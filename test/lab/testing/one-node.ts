@@ -5,9 +5,7 @@ import { Machine } from './machine.ts';
 import type { Operation, Orders, Outcome, Spec } from './operations.ts';
 import { MACHINE } from './places.ts';
 import { rehearse } from './rehearsal.ts';
-import { GIB, IQN, linkOf, PORTALS, specOf } from './specs.ts';
-
-export { GIB, IQN, linkOf, PORTALS, specOf };
+import { PORTALS, specOf } from './specs.ts';
 
 /** Processes of the daemon's code that stand ready in the VM: one for each start of a daemon in a test. */
 const DAEMONS = ['a', 'b'] as const;
