@@ -169,20 +169,25 @@ export class Node {
 /** Fresh VMs, all at once, with all cables in; `st` is the storage. */
 export class Lab {
   readonly #machines: Machine[] = [];
+  readonly #pulled = new Map<string, readonly [machine: string, network: 0 | 1]>();
 
   async restore<Name extends string>(...names: readonly Name[]): Promise<Record<Name, Machine>> {
     const machines = await Promise.all(names.map((name) => (name === 'st' ? Machine.restore(name) : nodeMachine(name))));
     this.#machines.push(...machines);
-    for (const name of names) for (const network of [0, 1] as const) await this.cable(name, network, 'up');
     return Object.fromEntries(machines.map((machine) => [machine.name, machine])) as Record<Name, Machine>;
   }
 
   /** A VM's link into one of the two storage networks. */
   async cable(machine: string, network: 0 | 1, state: 'up' | 'down'): Promise<void> {
-    await script('net', 'exec', 'ip', 'link', 'set', `${machine}${network}`, state);
+    const link = `${machine}${network}`;
+    if (state === 'down') this.#pulled.set(link, [machine, network]);
+    else this.#pulled.delete(link);
+    await script('net', 'exec', 'ip', 'link', 'set', link, state);
   }
 
+  /** The VMs stand still for the next `restore`, and all cables are in again. */
   async stop(): Promise<void> {
+    for (const [machine, network] of [...this.#pulled.values()]) await this.cable(machine, network, 'up');
     await Promise.all(this.#machines.splice(0).map((machine) => machine.stop()));
   }
 }

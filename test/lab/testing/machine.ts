@@ -74,7 +74,9 @@ export class Machine {
   static async again(name: string, state: string, ports?: readonly number[]): Promise<Machine | null> {
     const machine = new Machine(name, ports);
     try {
-      await machine.#monitor('stop', `loadvm ${state}`, 'cont');
+      // From 10.2 on QEMU drops the code that it translated only where a running VM is loaded (accel/tcg: its hook on changes of the VM's state);
+      // one that stands still would go on with code of before, and lose processes.
+      await machine.#monitor('cont', `loadvm ${state}`, 'cont');
     } catch {
       return null;
     }
