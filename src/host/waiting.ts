@@ -24,8 +24,8 @@ const AFTER_EVENT_MS = 20;
 
 /**
  * Looks until `look` answers something else than undefined. Wakes by event where there is one (F-106) and by a bounded poll anyway.
- * Answers undefined when the time is over, also where it ends in the middle of a look; the caller says what that means. A deadline that
- * was cancelled for another reason than its time is reported as that reason by the call that uses it.
+ * Answers undefined when the time is over; the caller says what that means. A deadline that was cancelled for another reason than its
+ * time is reported as that reason by the next call that uses it.
  */
 export async function waitFor<T>(options: WaitOptions, look: () => Promise<T | undefined>): Promise<T | undefined> {
   const { clock, files, deadline } = options;
@@ -42,7 +42,7 @@ export async function waitFor<T>(options: WaitOptions, look: () => Promise<T | u
   try {
     for (let pause = FIRST_POLL_MS; ; pause = Math.min(pause * 2, LAST_POLL_MS)) {
       events.clear();
-      const found = await inTime(look, deadline);
+      const found = await look();
       if (found !== undefined) return found;
       const left = end - clock.monotonic();
       if (left <= 0 || deadline.signal.aborted) return undefined;
@@ -54,21 +54,6 @@ export async function waitFor<T>(options: WaitOptions, look: () => Promise<T | u
   } finally {
     for (const stop of stops) stop();
   }
-}
-
-/** What `look` answers; undefined when the deadline ended it. */
-async function inTime<T>(look: () => Promise<T | undefined>, { signal }: Deadline): Promise<T | undefined> {
-  try {
-    return await look();
-  } catch (error) {
-    if (signal.aborted && error === signal.reason && ranOut(signal)) return undefined;
-    throw error;
-  }
-}
-
-/** Whether it was its time that ended a deadline. */
-function ranOut({ reason }: AbortSignal): boolean {
-  return reason instanceof StorageError && reason.code === 'DEADLINE';
 }
 
 /** Ends after `ms`, or when either signal aborts; never fails. */
@@ -90,8 +75,8 @@ async function pauseFor(clock: Clock, ms: number, signal: AbortSignal, woken: Ab
  * caller knows better than "deadline" what did not come.
  */
 export function throwIfCancelled(deadline: Deadline): void {
-  const { signal } = deadline;
-  if (signal.aborted && !ranOut(signal)) throw signal.reason;
+  const reason: unknown = deadline.signal.reason;
+  if (deadline.signal.aborted && !(reason instanceof StorageError && reason.code === 'DEADLINE')) throw reason;
 }
 
 /**

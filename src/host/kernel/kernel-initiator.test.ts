@@ -1,4 +1,5 @@
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, vi } from 'vitest';
+import { deadlineAfter } from '../../core/deadline.ts';
 import type { LunSpec } from '../../core/host-port.ts';
 import { naaOf } from '../testing/fake-node.ts';
 import { A, B, GIB, IQN, LINK, lun, REF, setup, two, TWO } from '../testing/kernel-rig.ts';
@@ -38,6 +39,26 @@ describe('KernelInitiator.attach', () => {
     await expect(host.attach(lun(), within())).resolves.toMatchObject({ device: '/dev/sda' });
     expect(node.writes.length).toBeGreaterThan(3);
     expect(node.writes.length).toBeLessThan(20);
+  });
+
+  it.each([
+    [
+      'its time ends: what did not come',
+      null,
+      { code: 'DEVICE_MISSING', message: expect.stringMatching(/LUN 1 of .* appeared at 3:0:0:1/) as string },
+    ],
+    ['it is cancelled: why', new Error('the daemon is stopping'), { message: 'the daemon is stopping' }],
+  ])('F-105: tells, when in the middle of a scan %s', async (_when, reason, told) => {
+    const { node, host } = setup();
+    const write = node.files.write.bind(node.files);
+    vi.spyOn(node.files, 'write').mockImplementation((path, text) =>
+      path.endsWith('/scan') ? new Promise(() => undefined) : write(path, text),
+    );
+    const deadline = deadlineAfter(node.clock, 20_000, 'attach');
+    if (reason !== null) node.clock.after(1000, () => deadline.cancel(reason));
+    await expect(host.attach(lun(), deadline)).rejects.toMatchObject(told);
+    expect(node.devices.size).toBe(0);
+    expect(await node.files.readLink(LINK)).toBeNull();
   });
 
   it('RP-13: an old device at a number that went to this volume is removed and found anew, not used', async () => {

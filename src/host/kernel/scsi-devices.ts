@@ -115,7 +115,8 @@ async function writeAttribute(context: HostContext, path: string, text: string, 
   } catch (error) {
     // The device or its session went while we wrote: whoever waits for a result looks for that result.
     if (['ENOENT', 'ENODEV', 'ENXIO'].includes(codeOf(error))) return;
-    if (codeOf(error) === '') throw error;
+    // The kernel's refusals have a code of the system; an end of the deadline is no refusal.
+    if (error instanceof StorageError || codeOf(error) === '') throw error;
     throw new StorageError('HOST_COMMAND', `writing '${text}' to ${path} failed: ${codeOf(error)}`, { cause: error });
   }
 }

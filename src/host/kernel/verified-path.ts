@@ -58,13 +58,24 @@ class PathSearch {
   }
 
   async run(): Promise<ScsiDisk> {
-    const found = await waitFor({ ...this.#context, deadline: this.#deadline, watch: ['/dev'], entries: isDisk }, () => this.#look());
+    const found = await this.#untilItsEnd();
     if (found !== undefined) return found;
     throwIfCancelled(this.#deadline);
     const spec = this.#spec;
     throw new StorageError('DEVICE_MISSING', `no device for LUN ${spec.lun} of ${spec.iqn} appeared at ${this.#addresses.join(' or ')}`, {
       facts: { addresses: this.#addresses, scans: this.#scans, naa: spec.naa },
     });
+  }
+
+  /** Undefined when the time is over, be it between two looks or in the middle of a scan: chance must not decide what is told. */
+  async #untilItsEnd(): Promise<ScsiDisk | undefined> {
+    const { signal } = this.#deadline;
+    try {
+      return await waitFor({ ...this.#context, deadline: this.#deadline, watch: ['/dev'], entries: isDisk }, () => this.#look());
+    } catch (error) {
+      if (signal.aborted && error === signal.reason) return undefined;
+      throw error;
+    }
   }
 
   /** One look; undefined: not yet. */
