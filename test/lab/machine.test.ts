@@ -1,4 +1,6 @@
+import { createHash, randomBytes } from 'node:crypto';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { LabAgent } from '../../sim/blocks/lab/lab-agent.ts';
 import { Machine } from './testing/machine.ts';
 
 describe('a VM of the lab', () => {
@@ -31,5 +33,33 @@ describe('a VM of the lab', () => {
       await machine.sh(`for f in node perl iscsiadm nvme multipath zfs lvm; do dpkg -S $(readlink -f $(command -v $f)) > /dev/null || echo $f; done
       find /usr/local -type f; ls /opt`),
     ).toBe('');
+  });
+
+  it('runs each script in a bash of its own: status, both outputs, stdin with all bytes, and a text of any length', async () => {
+    const agent = new LabAgent(machine.directory, [0]);
+    const input = randomBytes(300_000);
+    const long = await agent.run(`# ${'x'.repeat(200_000)}\nsha256sum | cut -d' ' -f1; echo told >&2; cd /tmp; left=1; exit 7`, { stdin: input });
+    expect({ ...long, stdout: long.stdout.toString() }).toEqual({
+      stdout: `${createHash('sha256').update(input).digest('hex')}\n`,
+      stderr: 'told\n',
+      status: 7,
+    });
+    const next = await agent.run('pwd; echo "$# [$left$_lab]"; ls /proc/self/fd | wc -l; cat');
+    expect(next.stdout.toString()).toBe('/\n0 []\n4\n');
+    expect(await agent.run('if', { stdin: 'x' })).toMatchObject({ status: 2 });
+  });
+
+  it('ends a script and its children when its seconds are over, and runs the next one', async () => {
+    const agent = new LabAgent(machine.directory, [0]);
+    const late = await agent.run('echo begun; sleep 1000 | sleep 1000', { seconds: 1 });
+    expect({ ...late, stdout: late.stdout.toString() }).toEqual({ stdout: 'begun\n', stderr: 'lab-agent: killed after 1 s\n', status: 124 });
+    expect((await agent.run('pgrep sleep || echo none')).stdout.toString()).toBe('none\n');
+  });
+
+  it('has the time of its host, though its snapshot is older', async () => {
+    const before = Math.floor(Date.now() / 1000);
+    const there = Number(await machine.sh('date +%s'));
+    expect(there).toBeGreaterThanOrEqual(before);
+    expect(there).toBeLessThanOrEqual(Date.now() / 1000);
   });
 });

@@ -34,7 +34,7 @@ export async function runSuite(suite: Suite): Promise<Outcome> {
   return { suite, seconds, output, logFile, ...judge(suite.count, { status, output, report }) };
 }
 
-const LANES: Readonly<Record<Stage, number>> = { computing: 2, alone: 1, waiting: 2 };
+const LANES: Readonly<Record<Stage, number>> = { computing: 3, alone: 1, waiting: 2 };
 
 /** Runs all suites, stage after stage; `show` gets each outcome when it is there. */
 export async function runSuites(all: readonly Suite[], show: (outcome: Outcome) => void): Promise<Totals> {

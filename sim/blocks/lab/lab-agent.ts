@@ -57,8 +57,9 @@ export class LabAgent {
 
   private exchange(port: number, script: string, options: ScriptOptions): Promise<ScriptResult> {
     const seconds = options.seconds ?? 60;
-    const token = `${process.pid}-${(this.next += 1)}-${Date.now().toString(36)}`;
-    // the length is in bytes, and the agent passes a script as one argument: 100,000 bytes at most
+    // with the time, by which the agent sets the VM's clock
+    const token = `${process.pid}-${(this.next += 1)}@${(Date.now() / 1000).toFixed(3)}`;
+    // lengths are in bytes
     const text = Buffer.from(script);
     const input = Buffer.from(options.stdin ?? '');
     const path = join(this.directory, `lab${port}.sock`);

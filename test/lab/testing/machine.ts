@@ -80,7 +80,6 @@ export class Machine {
     } catch {
       return null;
     }
-    await machine.sh(`date -s @${(Date.now() / 1000).toFixed(3)} > /dev/null`);
     return machine;
   }
 
