@@ -38,7 +38,9 @@ describe('a VM of the lab', () => {
   it('runs each script in a bash of its own: status, both outputs, stdin with all bytes, and a text of any length', async () => {
     const agent = new LabAgent(machine.directory, [0]);
     const input = randomBytes(300_000);
-    const long = await agent.run(`# ${'x'.repeat(200_000)}\nsha256sum | cut -d' ' -f1; echo told >&2; cd /tmp; left=1; exit 7`, { stdin: input });
+    const long = await agent.run(`# ${'x'.repeat(200_000)}\nsha256sum | cut -d' ' -f1; echo told >&2; cd /tmp; left=1; exit 7`, {
+      stdin: input,
+    });
     expect({ ...long, stdout: long.stdout.toString() }).toEqual({
       stdout: `${createHash('sha256').update(input).digest('hex')}\n`,
       stderr: 'told\n',
@@ -52,7 +54,11 @@ describe('a VM of the lab', () => {
   it('ends a script and its children when its seconds are over, and runs the next one', async () => {
     const agent = new LabAgent(machine.directory, [0]);
     const late = await agent.run('echo begun; sleep 1000 | sleep 1000', { seconds: 1 });
-    expect({ ...late, stdout: late.stdout.toString() }).toEqual({ stdout: 'begun\n', stderr: 'lab-agent: killed after 1 s\n', status: 124 });
+    expect({ ...late, stdout: late.stdout.toString() }).toEqual({
+      stdout: 'begun\n',
+      stderr: 'lab-agent: killed after 1 s\n',
+      status: 124,
+    });
     expect((await agent.run('pgrep sleep || echo none')).stdout.toString()).toBe('none\n');
   });
 
