@@ -73,6 +73,22 @@ describe.each(SIM_RELEASES)('pool.dataset of %s (truenas-api 9)', (release) => {
     expect(Number(before.available.parsed) - Number(after.available.parsed)).toBe(taken);
   });
 
+  it('keeps the size of a volume that is read-only, itself or by its parent, and sets the rest (OpenZFS zvol_set_volsize)', async () => {
+    const driver = new ArrayDriver({ release });
+    await driver.call('pool.dataset.create', { name: 'tank/pve/v', type: 'VOLUME', volsize: GIB, sparse: true });
+    for (const [one, sync] of [
+      ['tank/pve', 'ALWAYS'],
+      ['tank/pve/v', 'DISABLED'],
+    ]) {
+      await driver.call('pool.dataset.update', one, { readonly: 'ON' });
+      await expect(driver.call('pool.dataset.update', 'tank/pve/v', { volsize: 2 * GIB, sync })).rejects.toThrow(/read-only/);
+      const found = await driver.call('pool.dataset.query', [['id', '=', 'tank/pve/v']]);
+      expect(found).toMatchObject([{ volsize: { parsed: GIB }, sync: { value: sync } }]);
+      await driver.call('pool.dataset.update', one, { readonly: 'OFF' });
+    }
+    expect(await driver.call('pool.dataset.update', 'tank/pve/v', { volsize: 2 * GIB })).toMatchObject({ volsize: { parsed: 2 * GIB } });
+  });
+
   it('grows but never shrinks a volume, and leaves the reservation of exactly its size as it is', async () => {
     const driver = new ArrayDriver({ release });
     await volume(driver, 'tank/x');

@@ -1,4 +1,5 @@
 import type { DatasetOperations, NewDataset } from './engine.ts';
+import { propertyValue } from './property-table.ts';
 import type { DatasetRecord } from './records.ts';
 import { bytesOf, EMPTY_FILESYSTEM_BYTES, EMPTY_VOLUME_BYTES, type SpaceAccounting } from './space.ts';
 import { noParent, ZfsError } from './zfs-error.ts';
@@ -66,7 +67,9 @@ export class Datasets implements DatasetOperations {
 
   /**
    * Sets native properties (null = inherit) and user properties (null = remove). A reservation of exactly the volume's size
-   * stays as it is when the volume grows: for ZFS only one with room for metadata makes a volume thick. Errors: not-found, invalid-property, no-space.
+   * stays as it is when the volume grows: for ZFS only one with room for metadata makes a volume thick. One that is read-only, as under
+   * a read-only extent, keeps its size, whatever is asked for (OpenZFS zvol_set_volsize: EROFS); the other properties are set all the
+   * same. Errors: not-found, invalid-property, no-space.
    */
   async setProperties(
     name: string,
@@ -74,6 +77,11 @@ export class Datasets implements DatasetOperations {
     users: Readonly<Record<string, string | null>> = {},
   ): Promise<DatasetRecord> {
     const record = this.state.mustDataset(name);
+    if (properties['volsize'] !== undefined && propertyValue(this.state, record, 'readonly')?.raw === 'on') {
+      const { volsize: refused, ...others } = properties;
+      await this.setProperties(name, others, users);
+      throw new ZfsError('invalid-property', `cannot set property for '${name}': dataset is read-only`, [name]);
+    }
     const next: Record<string, string> = { ...record.properties };
     for (const [key, value] of Object.entries(properties)) {
       if (value === null) Reflect.deleteProperty(next, key);
