@@ -258,6 +258,12 @@ describe.each(SIM_RELEASES)('pool.dataset of %s (truenas-api 9)', (release) => {
     expect(await driver.call('pool.dataset.rename', 'tank/pve/a', { new_name: 'tank/pve/b', force: true })).toBeNull();
     await expect(driver.call('pool.dataset.get_instance', 'tank/pve/b')).resolves.toBeDefined();
     expect(driver.events).toEqual([]);
+    // 'tank' exists, and yet libzfs looks for a parent first
+    for (const name of ['-r', 'tank']) {
+      await expect(driver.call('pool.dataset.rename', 'tank/pve/b', { new_name: name, force: true })).rejects.toThrow(
+        `cannot create '${name}': missing dataset name`,
+      );
+    }
   });
 
   it('hides its own datasets, repeats children, and ignores filters when counting from 25.10 on', async () => {

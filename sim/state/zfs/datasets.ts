@@ -144,11 +144,12 @@ export class Datasets implements DatasetOperations {
     const record = this.state.mustDataset(name);
     if (newName === name) return;
     if (!validDatasetName(newName)) throw new ZfsError('invalid-name', `cannot create '${newName}': invalid character in name`);
+    const parent = parentName(newName);
+    // libzfs check_parents
+    if (parent === null) throw new ZfsError('invalid-name', `cannot create '${newName}': missing dataset name`);
     if (this.state.dataset(newName) !== undefined)
       throw new ZfsError('exists', `cannot rename '${name}': dataset already exists`, [newName]);
-    const parent = parentName(newName);
-    if (parent === null || parentName(name) === null)
-      throw new ZfsError('invalid-name', `cannot rename '${name}': operation does not apply to pools`);
+    if (parentName(name) === null) throw new ZfsError('invalid-name', `cannot rename '${name}': operation does not apply to pools`);
     if (newName.startsWith(`${name}/`))
       throw new ZfsError('invalid-name', `cannot rename '${name}': New dataset name cannot be a descendant of current dataset name`);
     const parentRecord = this.state.dataset(parent);

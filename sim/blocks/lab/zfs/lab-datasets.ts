@@ -88,6 +88,7 @@ export class LabDatasets implements DatasetOperations {
 /** Errors: ZfsError invalid-name, not-found (another pool). */
 export function checkName(state: ZfsState, name: string): void {
   if (!validDatasetName(name)) throw new ZfsError('invalid-name', `cannot create '${name}': invalid character in name`);
+  if (!name.includes('/')) throw new ZfsError('invalid-name', `cannot create '${name}': missing dataset name`);
   if (!name.startsWith(`${state.pool}/`))
     throw new ZfsError('not-found', `cannot create '${name}': no such pool '${name.split('/')[0] ?? ''}'`, [name]);
 }
