@@ -5,7 +5,7 @@ import { type Count, countClosingLine, countStatus, countTap, countVitest } from
 
 /**
  * When a suite runs, and beside which. In each stage they begin in the order of the list, the long ones before the short ones.
- * - `computing`: first, three at a time, since some wait for what they cut: what needs processors, and keeps no deadline that a neighbour could break.
+ * - `computing`: first, three at a time, since one of them waits for connections that it cuts: what needs processors, and keeps no deadline that a neighbour could break.
  * - `alone`: then, one by one: what counts what a machine does, or fills it.
  * - `waiting`: last, two at a time: real processes that spend most of their time waiting for each other's deadlines.
  */
