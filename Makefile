@@ -72,5 +72,5 @@ node-releases: setup ## the Node.js releases that the bundles are tested on
 clean: ## remove what was built and the logs
 	rm -rf dist coverage .cache/logs .cache/suites
 
-distclean: clean ## also the npm packages and downloaded Node.js releases
-	rm -rf node_modules .cache
+distclean: clean ## also the npm packages, and what all clones have downloaded (Node.js releases, promtool)
+	rm -rf node_modules .cache "$${XDG_CACHE_HOME:-$$HOME/.cache}/pve-truenas/downloads"

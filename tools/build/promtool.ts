@@ -1,8 +1,9 @@
 import { accessSync, constants } from 'node:fs';
-import { delimiter, join, resolve } from 'node:path';
+import { delimiter, join } from 'node:path';
+import { DOWNLOADS } from './download-cache.ts';
 
 /** Where setup.sh unpacks it when the system has none. */
-const FETCHED = resolve(import.meta.dirname, '../../.cache/promtool');
+const FETCHED = join(DOWNLOADS, 'promtool');
 
 /** Path of Prometheus' `promtool`, or null when there is none. */
 export function promtoolPath(): string | null {

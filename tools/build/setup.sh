@@ -91,15 +91,19 @@ install_packages() {
 }
 
 # --- promtool: this one program of Debian's `prometheus`, not the package, which brings a server that listens to the network
-promtool=.cache/promtool
+promtool=${XDG_CACHE_HOME:-${HOME:-/root}/.cache}/pve-truenas/downloads/promtool
 unpack_promtool() {
-  mkdir -p $promtool &&
-    (cd $promtool && rm -f ./*.deb && apt-get -qq download prometheus) >>.cache/logs/apt.log 2>&1 </dev/null &&
-    dpkg-deb --fsys-tarfile $promtool/prometheus_*.deb | tar -xO ./usr/bin/promtool >$promtool/new &&
-    chmod 755 $promtool/new && mv $promtool/new $promtool/promtool && rm -f $promtool/*.deb
+  local part
+  mkdir -p "$promtool" && part=$(mktemp -d "$promtool/fetch-XXXXXX") || return
+  { (cd "$part" && apt-get -qq download prometheus) >>.cache/logs/apt.log 2>&1 </dev/null &&
+    dpkg-deb --fsys-tarfile "$part"/prometheus_*.deb | tar -xO ./usr/bin/promtool >"$part/promtool" &&
+    chmod 755 "$part/promtool" && mv "$part/promtool" "$promtool/promtool"; }
+  local status=$?
+  rm -rf "$part"
+  return $status
 }
 fetch_promtool() {
-  if command -v promtool >/dev/null || [ -x $promtool/promtool ]; then return; fi
+  if command -v promtool >/dev/null || [ -x "$promtool/promtool" ]; then return; fi
   say 'fetching promtool'
   if command -v apt-get >/dev/null && command -v dpkg-deb >/dev/null; then
     unpack_promtool && return
