@@ -73,4 +73,4 @@ clean: ## remove what was built and the logs
 	rm -rf dist coverage .cache/logs .cache/suites
 
 distclean: clean ## also the npm packages, and what all clones have downloaded (Node.js releases, promtool)
-	rm -rf node_modules .cache "$${XDG_CACHE_HOME:-$$HOME/.cache}/pve-truenas/downloads"
+	rm -rf node_modules .cache "$${XDG_CACHE_HOME:-$$HOME/.cache}/pve-truenas-downloads"

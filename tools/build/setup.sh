@@ -91,7 +91,7 @@ install_packages() {
 }
 
 # --- promtool: this one program of Debian's `prometheus`, not the package, which brings a server that listens to the network
-promtool=${XDG_CACHE_HOME:-${HOME:-/root}/.cache}/pve-truenas/downloads/promtool
+promtool=${XDG_CACHE_HOME:-${HOME:-/root}/.cache}/pve-truenas-downloads/promtool
 unpack_promtool() {
   local part
   mkdir -p "$promtool" && part=$(mktemp -d "$promtool/fetch-XXXXXX") || return

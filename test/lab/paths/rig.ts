@@ -87,7 +87,7 @@ const PATIENT = { noop_out_interval: 30, noop_out_timeout: 60, replacement_timeo
 async function nodeMachine(name: string): Promise<Machine> {
   const program = await driver();
   const functions = await readFile(join(MACHINE, 'guest/targets.sh'), 'utf8');
-  return Machine.prepared(name, ['node', program, functions], async (machine) => {
+  return Machine.prepared(name, 'node', [program, functions], async (machine) => {
     await machine.sh('cat > /root/driver.mjs', 60, program);
     await machine.sh(
       'mkfifo /run/in /run/out; setsid node /root/driver.mjs /run/in /run/out < /dev/null > /dev/null 2>> /run/driver.log & head -n 1 /run/out',

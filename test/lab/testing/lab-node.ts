@@ -5,6 +5,7 @@ import { promisify } from 'node:util';
 import * as z from 'zod';
 import { LabAgent } from '../../../sim/blocks/lab/lab-agent.ts';
 import { METHODS, type MethodName, type Result } from '../../../src/protocol/methods.ts';
+import { rehearseDaemon } from './daemon-rehearsal.ts';
 import { type ExportedLun, LabSimulator } from './lab-simulator.ts';
 import { Machine } from './machine.ts';
 import { MACHINE } from './places.ts';
@@ -12,13 +13,16 @@ import { MACHINE } from './places.ts';
 const ROOT = resolve(import.meta.dirname, '../../..');
 const AT = '/opt/pve-truenas';
 const LOG = '/tmp/daemon.log';
-const STORAGE = 'nas';
+/** Of the rehearsal: storage and port of its array, which no test meets again. */
+const REHEARSAL = { storage: 'rehearsal', port: 444 } as const;
 /** The others are the simulator's: a call of the daemon waits for what the simulator asks its ZFS. */
 const PORTS = [2];
 /** Longer than PVE would wait: the CPU is emulated, and what is tested is what happens, not how fast. */
 const CALL_SECONDS = 300;
 /** What of the tree the node gets: the daemon's bundle, and the Perl module with the stand-in for PVE's base class. */
 const INSTALLED = ['dist/pve-truenasd.mjs', 'perl'];
+/** tar's: what does not depend on when and by whom the tree was made. */
+const SAME = ['--sort=name', '--mtime=@0', '--owner=0', '--group=0', '--numeric-owner', '--mode=go=rX'] as const;
 export const GIB = 2 ** 30;
 
 /** One line to the daemon's socket, its answer to standard output. */
@@ -31,6 +35,12 @@ const answer = z.object({
   result: z.unknown().optional(),
   error: z.object({ message: z.string(), data: z.object({ code: z.string() }).optional() }).optional(),
 });
+/** What the rehearsal left: session and records of its target, the array's side of it, configuration and log. */
+const FORGET = `iscsiadm -m node -T $IQN --logout; iscsiadm -m node -T $IQN -o delete; [ ! -d $C/target/iscsi/$IQN ] || lio_gone; wait_for 20 zfs destroy -r $DATASET; udevadm settle
+  rm -rf /etc/pve/storage.cfg /etc/pve/priv/storage/* /dev/pve-truenas; : > ${LOG}
+  left=$(cd /sys; ls -d class/iscsi_session/* class/scsi_device/* kernel/config/target/iscsi/iqn* kernel/config/target/core/*/*.*; ls /var/lib/pve-truenas/journal) 2> /dev/null || true
+  [ -z "$left" ] || { echo "the rehearsal left: $left"; exit 1; }`;
+
 export type Answer = z.infer<typeof answer>;
 
 /**
@@ -40,13 +50,15 @@ export type Answer = z.infer<typeof answer>;
 export class LabNode {
   readonly machine: Machine;
   readonly sim: LabSimulator;
+  readonly #storage: string;
   readonly #functions: string;
   readonly #config: Record<string, string | number>;
 
-  private constructor(machine: Machine, sim: LabSimulator, functions: string) {
+  private constructor(machine: Machine, sim: LabSimulator, functions: string, storage = 'nas') {
     const { host, port, fingerprint, dataset, targetIqn, portal } = sim.about;
     this.machine = machine;
     this.sim = sim;
+    this.#storage = storage;
     this.#functions = functions;
     this.#config = {
       api_timeout: CALL_SECONDS,
@@ -62,7 +74,7 @@ export class LabNode {
   /** A node on which the daemon runs and that knows the storage `nas`. `settings`: more lines of its section in storage.cfg. */
   static async start(settings: Readonly<Record<string, string | number>> = {}): Promise<LabNode> {
     const functions = await readFile(join(MACHINE, 'guest/targets.sh'), 'utf8');
-    const machine = await installed(functions);
+    const machine = await LabNode.#installed(functions);
     const sim = await LabSimulator.start(machine.directory);
     const node = new LabNode(machine, sim, functions);
     Object.assign(node.#config, settings);
@@ -89,9 +101,9 @@ export class LabNode {
 
   async #configure(): Promise<void> {
     const section = Object.entries(this.#config).map(([name, value]) => `\t${name} ${value}`);
-    const cfg = [`truenasplugin: ${STORAGE}`, ...section, '\tcontent images', ''].join('\n');
+    const cfg = [`truenasplugin: ${this.#storage}`, ...section, '\tcontent images', ''].join('\n');
     await this.machine.sh(
-      `cat > /etc/pve/storage.cfg; (umask 077; echo '${this.sim.about.apiKey}' > /etc/pve/priv/storage/${STORAGE}.api_key)`,
+      `cat > /etc/pve/storage.cfg; (umask 077; echo '${this.sim.about.apiKey}' > /etc/pve/priv/storage/${this.#storage}.api_key)`,
       60,
       cfg,
     );
@@ -103,7 +115,7 @@ export class LabNode {
       jsonrpc: '2.0',
       id: 1,
       method,
-      params: { protocol: 1, deadline_ms: CALL_SECONDS * 1000, storage: { id: STORAGE, config: this.#config }, ...params },
+      params: { protocol: 1, deadline_ms: CALL_SECONDS * 1000, storage: { id: this.#storage, config: this.#config }, ...params },
     };
     return answer.parse(JSON.parse(await this.machine.sh(ASK, CALL_SECONDS + 60, `${JSON.stringify(request)}\n`)));
   }
@@ -183,6 +195,37 @@ export class LabNode {
   devices(): Promise<string> {
     return this.machine.sh('ls /sys/block | grep ^sd || true; find /dev/pve-truenas -type l 2> /dev/null || true');
   }
+
+  /** A VM on which the daemon has done the most used once and knows no storage: Node.js takes seconds to start there, and to compile. */
+  static async #installed(functions: string): Promise<Machine> {
+    const { stdout } = await promisify(execFile)('tar', ['-C', ROOT, ...SAME, '-c', ...INSTALLED], {
+      encoding: 'buffer',
+      maxBuffer: 64 * 1024 * 1024,
+    });
+    const prepare = async (machine: Machine): Promise<void> => {
+      await machine.sh(`mkdir -p ${AT}; tar -C ${AT} -x; mkdir -p -m 700 /etc/pve/priv/storage`, 60, stdout);
+      // The array's own side of the disks is no business of the node's LVM.
+      await machine.sh(
+        `sed -i 's#^devices {#devices {\\n\\tglobal_filter = [ "r|^/dev/zd.*|", "r|^/dev/zvol/.*|" ]#' /etc/lvm/lvm.conf; lvmconfig --validate > /dev/null`,
+      );
+      await machine.sh(`${functions}\niscsid; ${START}`, 450);
+      await LabNode.#rehearse(machine, functions);
+    };
+    return Machine.prepared('st', 'lab-node', [stdout, functions], prepare, PORTS);
+  }
+
+  /** What most tests ask of the daemon, for the first time in this VM, against an array that leaves nothing. */
+  static async #rehearse(machine: Machine, functions: string): Promise<void> {
+    const sim = await LabSimulator.start(machine.directory, REHEARSAL.port);
+    try {
+      const node = new LabNode(machine, sim, functions, REHEARSAL.storage);
+      await node.#configure();
+      await rehearseDaemon((method, params) => node.call(method, params));
+    } finally {
+      await sim.stop();
+    }
+    await machine.sh(`${functions}\nIQN=${sim.about.targetIqn}; DATASET=${sim.about.dataset}; ${FORGET}`, 120);
+  }
 }
 
 const sumOf = (path: string): string => `dd if=${path} bs=1M count=4 status=none | sha256sum | cut -d' ' -f1`;
@@ -190,21 +233,4 @@ const sumOf = (path: string): string => `dd if=${path} bs=1M count=4 status=none
 /** The command line of an operation of `pvesm`. */
 export function pvesmCommand(...args: readonly string[]): string {
   return `perl -T ${AT}/perl/t/bin/pvesm-lite --storage-cfg /etc/pve/storage.cfg ${args.map((word) => `'${word}'`).join(' ')}`;
-}
-
-/** A VM on which the daemon has been started and knows no storage yet: Node.js takes seconds to start there. */
-async function installed(functions: string): Promise<Machine> {
-  const { stdout } = await promisify(execFile)('tar', ['-C', ROOT, '--sort=name', '-c', ...INSTALLED], {
-    encoding: 'buffer',
-    maxBuffer: 64 * 1024 * 1024,
-  });
-  const prepare = async (machine: Machine): Promise<void> => {
-    await machine.sh(`mkdir -p ${AT}; tar -C ${AT} -x; mkdir -p -m 700 /etc/pve/priv/storage`, 60, stdout);
-    // The array's own side of the disks is no business of the node's LVM.
-    await machine.sh(
-      `sed -i 's#^devices {#devices {\\n\\tglobal_filter = [ "r|^/dev/zd.*|", "r|^/dev/zvol/.*|" ]#' /etc/lvm/lvm.conf; lvmconfig --validate > /dev/null`,
-    );
-    await machine.sh(`${functions}\niscsid; ${START}`, 450);
-  };
-  return Machine.prepared('st', ['lab-node', stdout, functions], prepare, PORTS);
 }

@@ -61,9 +61,9 @@ export class LabSimulator {
     this.about = about;
   }
 
-  /** Resolves when it answers. `vm`: directory of the running VM. Errors: it ended before. */
-  static async start(vm: string): Promise<LabSimulator> {
-    const places = ['--listen', '10.77.0.1:443', '--portal', '10.77.0.10:3260', '--seed-target', 'lab'];
+  /** Resolves when it answers, at `port`. `vm`: directory of the running VM. Errors: it ended before. */
+  static async start(vm: string, port = 443): Promise<LabSimulator> {
+    const places = ['--listen', `10.77.0.1:${port}`, '--portal', '10.77.0.10:3260', '--seed-target', 'lab'];
     const argv = ['exec', process.execPath, SIMULATOR, ...places, '--blocks', 'lab', '--vm', vm, '--no-delays', '--ready-json'];
     const child = spawn(join(MACHINE, 'net'), argv, { stdio: ['ignore', 'pipe', 'inherit'] });
     const lines = createInterface({ input: child.stdout });

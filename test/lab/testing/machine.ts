@@ -1,9 +1,10 @@
 import { execFile } from 'node:child_process';
 import { createHash } from 'node:crypto';
+import { readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { LabAgent } from '../../../sim/blocks/lab/lab-agent.ts';
-import { MACHINE } from './places.ts';
+import { GOLDEN, MACHINE } from './places.ts';
 
 const run = promisify(execFile);
 
@@ -23,6 +24,15 @@ export function directoryOf(name: string): string {
 const PORTS = [0, 2];
 /** The golden snapshot as the VM of this name. */
 const FRESH = 'fresh';
+
+/** Of the golden snapshot, the files in this directory and `parts`. */
+async function digestOf(parts: readonly (string | Buffer)[]): Promise<string> {
+  const files = (await readdir(import.meta.dirname)).sort().map((name) => join(import.meta.dirname, name));
+  const hash = createHash('sha256');
+  for (const part of await Promise.all([join(GOLDEN, 'made-from'), ...files].map((file) => readFile(file)))) hash.update(part);
+  for (const part of parts) hash.update(part);
+  return hash.digest('hex').slice(0, 16);
+}
 
 /** A VM of the lab in which scripts run as root. */
 export class Machine {
@@ -51,23 +61,37 @@ export class Machine {
   }
 
   /**
-   * A VM after `prepare`, which takes long and is done once a worker, as long as what it is made of stays the same. `ports`: as LabAgent.
+   * A VM after `prepare`, which takes long and is done once, also for later runs, as long as the golden snapshot, the files beside this one
+   * and what it is made of stay the same. `kind`: what of this VM is replaced where they do not; letters and `-`. `ports`: as LabAgent.
    */
   static async prepared(
     name: string,
+    kind: string,
     madeOf: readonly (string | Buffer)[],
     prepare: (machine: Machine) => Promise<unknown>,
     ports?: readonly number[],
   ): Promise<Machine> {
-    const hash = createHash('sha256');
-    for (const part of madeOf) hash.update(part);
-    const state = `prepared-${hash.digest('hex').slice(0, 16)}`;
-    const kept = await Machine.again(name, state, ports);
+    const state = `${kind}-${await digestOf(madeOf)}`;
+    const kept = (await Machine.again(name, state, ports)) ?? (await Machine.#stored(name, state, ports));
     if (kept !== null) return kept;
     const machine = await Machine.restore(name, ports);
     await prepare(machine);
     await machine.keep(state);
+    await machine.#monitor('stop');
+    await script('vm', 'store', name, state);
+    await machine.#monitor('cont');
     return machine;
+  }
+
+  /** As it was stored by whichever worker or run; null where it was not. */
+  static async #stored(name: string, state: string, ports?: readonly number[]): Promise<Machine | null> {
+    await script('net', 'up');
+    try {
+      await script('vm', 'load', name, state);
+    } catch {
+      return null;
+    }
+    return new Machine(name, ports);
   }
 
   /** The VM as `keep(state)` left it, in this worker; null where none of this name runs that has been kept so. */

@@ -36,7 +36,7 @@ export class OneNode {
   static async start(prepare: (node: OneNode) => Promise<void> = () => Promise.resolve()): Promise<OneNode> {
     const functions = await readFile(join(MACHINE, 'guest/targets.sh'), 'utf8');
     const program = await driver();
-    const machine = await Machine.prepared('st', ['one-node', program, functions], async (fresh) => {
+    const machine = await Machine.prepared('st', 'one-node', [program, functions], async (fresh) => {
       await fresh.sh('cat > /root/driver.mjs', 60, program);
       await fresh.sh(START_DAEMONS, 800);
       const daemons = DAEMONS.map((daemon) => (orders: Orders) => tell(fresh, daemon, orders));
