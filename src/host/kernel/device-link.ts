@@ -11,6 +11,8 @@ const BY_ID = '/dev/disk/by-id';
 const UDEV_QUEUE = '/run/udev/queue';
 /** ms that udev gets for a name before it is asked again; it needs 1 to 3 s (RP-10) */
 const NAMED_IN_MS = 5000;
+/** ms that a busy udev gets for the name that is wanted first: it makes those of a disk one right after the other */
+const ALL_NAMED_IN_MS = 500;
 
 /** `/dev/pve-truenas/<storage>/<volume>`. Errors: NAME_INVALID. */
 export function linkPath(linkBase: string, volume: VolumeRef): string {
@@ -45,7 +47,8 @@ export async function identityName(
   }
 }
 
-function namedWithin(
+/** The name that is wanted first, so that a disk has the same one on each node; the other one where udev makes no more. */
+async function namedWithin(
   context: HostContext,
   naa: string,
   blocks: readonly string[],
@@ -53,16 +56,29 @@ function namedWithin(
   atMostMs: number,
 ): Promise<IdentityName | undefined> {
   const names = [`wwn-0x${naa}`, `scsi-3${naa}`];
-  return waitFor({ ...context, deadline, atMostMs, watch: [BY_ID], entries: (entry) => names.includes(entry) }, async () => {
-    for (const name of names.map((entry) => `${BY_ID}/${entry}`)) {
-      // most looks end here: following what is not there yet costs a look at each directory above it
-      if ((await context.files.readLink(name)) === null) continue;
-      const device = await context.files.resolve(name);
-      const block = blocks.find((candidate) => device === `/dev/${candidate}`);
-      if (block !== undefined && (await context.files.kind(name)) === 'block') return { name, block };
-    }
-    return undefined;
-  });
+  let other: IdentityName | undefined;
+  let seen = 0;
+  const look = async (): Promise<IdentityName | undefined> => {
+    const [first, ...later] = await Promise.all(names.map((entry) => leadsTo(context, `${BY_ID}/${entry}`, blocks)));
+    if (first !== undefined) return first;
+    const before = other;
+    other = later.find((one) => one !== undefined);
+    if (other === undefined) return undefined;
+    if (before === undefined) seen = context.clock.monotonic();
+    const busy = (await context.files.kind(UDEV_QUEUE)) !== null;
+    return busy && context.clock.monotonic() - seen < ALL_NAMED_IN_MS ? undefined : other;
+  };
+  const options = { ...context, deadline, atMostMs, watch: [BY_ID], entries: (entry: string) => names.includes(entry) };
+  return (await waitFor(options, look)) ?? other;
+}
+
+/** The name where it leads to one of `blocks`. */
+async function leadsTo(context: HostContext, name: string, blocks: readonly string[]): Promise<IdentityName | undefined> {
+  // most looks end here: following what is not there yet costs a look at each directory above it
+  if ((await context.files.readLink(name)) === null) return undefined;
+  const device = await context.files.resolve(name);
+  const block = blocks.find((candidate) => device === `/dev/${candidate}`);
+  return block !== undefined && (await context.files.kind(name)) === 'block' ? { name, block } : undefined;
 }
 
 /** The name of a map: stable, carries the WWID or the administrator's alias for it. */

@@ -157,6 +157,23 @@ describe('KernelInitiator.attach', () => {
     expect(asked()).toBe(1);
   });
 
+  it.each([
+    { what: 'the wanted one comes right after', queue: true, later: 20, name: `wwn-${A}`, within: 200 },
+    { what: 'udev is idle and makes no other', queue: false, later: null, name: `scsi-3${A.slice(2)}`, within: 50 },
+    { what: 'udev is busy and makes no other', queue: true, later: null, name: `scsi-3${A.slice(2)}`, within: 1500 },
+  ])('links to the name that is wanted first, though another stands there before: $what', async ({ queue, later, name, within: ms }) => {
+    const { node, host, within } = setup();
+    await host.attach(lun(), within());
+    await node.files.remove(LINK);
+    node.files.drop(`/dev/disk/by-id/wwn-${A}`);
+    if (queue) node.files.put('/run/udev/queue', '');
+    if (later !== null) node.clock.after(later, () => node.files.putLink(`/dev/disk/by-id/wwn-${A}`, '../../sda'));
+    const before = node.clock.monotonic();
+    await expect(host.attach(lun(), within())).resolves.toEqual({ path: LINK, device: '/dev/sda' });
+    expect(await node.files.readLink(LINK)).toBe(`/dev/disk/by-id/${name}`);
+    expect(node.clock.monotonic() - before).toBeLessThanOrEqual(ms);
+  });
+
   it('reads nothing of the other disks of a node to attach one, and their identity alone to detach it', async () => {
     const { node, target, host, within } = setup();
     for (let number = 2; number <= 40; number += 1) {
