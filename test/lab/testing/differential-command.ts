@@ -1,7 +1,7 @@
 import { parseArgs } from 'node:util';
 import { SIM_RELEASES, type SimRelease } from '../../../sim/api/contract.ts';
 import { compare } from './differential.ts';
-import { directoryOf, Machine } from './machine.ts';
+import { directoryOf, Machine, script } from './machine.ts';
 
 /** Calls that start from an empty pool together: a difference can be repeated from its own seed. */
 const EPISODE = 250;
@@ -40,5 +40,6 @@ try {
   }
 } finally {
   await machine.cutPower();
+  await script('net', 'down');
 }
 process.exitCode = total.differences === 0 ? 0 : 1;
