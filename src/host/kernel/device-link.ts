@@ -11,8 +11,8 @@ const BY_ID = '/dev/disk/by-id';
 const UDEV_QUEUE = '/run/udev/queue';
 /** ms that udev gets for a name before it is asked again; it needs 1 to 3 s (RP-10) */
 const NAMED_IN_MS = 5000;
-/** ms that a busy udev gets for the name that is wanted first: it makes those of a disk one right after the other */
-const ALL_NAMED_IN_MS = 500;
+/** ms that a busy udev gets for the name that is wanted first: it makes those of a disk one right after the other, in any order */
+const ALL_NAMED_IN_MS = 2000;
 
 /** `/dev/pve-truenas/<storage>/<volume>`. Errors: NAME_INVALID. */
 export function linkPath(linkBase: string, volume: VolumeRef): string {
@@ -65,8 +65,9 @@ async function namedWithin(
     other = later.find((one) => one !== undefined);
     if (other === undefined) return undefined;
     if (before === undefined) seen = context.clock.monotonic();
-    const busy = (await context.files.kind(UDEV_QUEUE)) !== null;
-    return busy && context.clock.monotonic() - seen < ALL_NAMED_IN_MS ? undefined : other;
+    if ((await context.files.kind(UDEV_QUEUE)) !== null && context.clock.monotonic() - seen < ALL_NAMED_IN_MS) return undefined;
+    // an idle udev has made all names by now, but had not when they were looked at
+    return (await leadsTo(context, `${BY_ID}/${names[0]}`, blocks)) ?? other;
   };
   const options = { ...context, deadline, atMostMs, watch: [BY_ID], entries: (entry: string) => names.includes(entry) };
   return (await waitFor(options, look)) ?? other;
