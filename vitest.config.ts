@@ -36,6 +36,7 @@ export default defineConfig({
           testTimeout: 900_000,
           hookTimeout: 900_000,
           pool: 'forks',
+          // VMs of two files keep two cores busy; with those of three each test takes longer, and all together as long
           maxWorkers: 2,
           setupFiles: ['test/lab/testing/own-place.ts'],
           globalSetup: ['test/lab/testing/take-down.ts'],

@@ -18,8 +18,6 @@ const ROOT = resolve(import.meta.dirname, '../..');
 const TESTS = join(ROOT, 'test/lab');
 const MACHINE = join(TESTS, 'machine');
 const VITEST = join(ROOT, 'node_modules/.bin/vitest');
-/** VMs of two files at once keep two cores busy; more makes all of them slower. */
-const WORKERS = 2;
 /** Rounds of 0.1 s in which what was killed has to be gone. */
 const ROUNDS = 200;
 /** ms that an interrupted program has for its own cleaning */
@@ -95,7 +93,7 @@ async function test(here: Place, choice: Choice | null): Promise<boolean> {
   const reporters = ['--reporter=tools/lab/line-reporter.ts', '--reporter=json', '--outputFile.json=.cache/suites/lab.json'];
   const only = choice === null ? [] : ['--testNamePattern', choice.pattern, ...choice.files];
   const env = { ...process.env, LAB_RUN: here.run, LAB_NS: here.namespace, NO_COLOR: '1' };
-  return (await show([VITEST, 'run', '--project', 'lab', `--maxWorkers=${WORKERS}`, ...reporters, ...only], env)) === 0;
+  return (await show([VITEST, 'run', '--project', 'lab', ...reporters, ...only], env)) === 0;
 }
 
 /** Ends what a run left. Returns what it was: nothing, when the tests took down their own. */
