@@ -34,8 +34,8 @@ export function datasetDeleteMethods(core: ArrayCore): SimMethod[] {
           );
         }
         await translated(
-          () => core.zfs.transaction(() => core.datasets.rename(name, wanted.new_name)),
-          (error) => renameError(core, error),
+          () => core.zfs.transaction(() => renameDataset(core, name, wanted.new_name)),
+          (error) => renameError(core, error, name),
         );
         return null;
       },
@@ -44,9 +44,20 @@ export function datasetDeleteMethods(core: ArrayCore): SimMethod[] {
   ];
 }
 
-function renameError(core: ArrayCore, error: ZfsError): Error {
+/** 26.0 looks at both names before it asks ZFS (middlewared plugins/zfs/rename_promote_clone_impl.py). */
+async function renameDataset(core: ArrayCore, name: string, newName: string): Promise<void> {
+  if (core.release === '26.0') {
+    core.zfs.mustDataset(name);
+    if (core.zfs.dataset(newName) !== undefined) throw new ZfsError('exists', `cannot rename '${name}': dataset already exists`, [newName]);
+  }
+  await core.datasets.rename(name, newName);
+}
+
+function renameError(core: ArrayCore, error: ZfsError, name: string): Error {
   if (core.release !== '26.0') return new CallError(`Failed to rename dataset: ${error.message}`);
-  if (error.code === 'not-found') return validationError('zfs.resource.rename', `${pythonQuote(error.names[0] ?? '')} not found`, 'ENOENT');
+  // a parent that is missing is what ZFS says, not what the release looked for
+  if (error.code === 'not-found' && error.names[0] === name)
+    return validationError('zfs.resource.rename', `${pythonQuote(name)} not found`, 'ENOENT');
   if (error.code === 'exists')
     return validationError('zfs.resource.rename', `${pythonQuote(error.names[0] ?? '')} already exists`, 'EEXIST');
   return new CallError(error.message, 'EINVAL');

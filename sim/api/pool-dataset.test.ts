@@ -258,12 +258,35 @@ describe.each(SIM_RELEASES)('pool.dataset of %s (truenas-api 9)', (release) => {
     expect(await driver.call('pool.dataset.rename', 'tank/pve/a', { new_name: 'tank/pve/b', force: true })).toBeNull();
     await expect(driver.call('pool.dataset.get_instance', 'tank/pve/b')).resolves.toBeDefined();
     expect(driver.events).toEqual([]);
-    // 'tank' exists, and yet libzfs looks for a parent first
-    for (const name of ['-r', 'tank']) {
-      await expect(driver.call('pool.dataset.rename', 'tank/pve/b', { new_name: name, force: true })).rejects.toThrow(
-        `cannot create '${name}': missing dataset name`,
-      );
-    }
+  });
+
+  it('refuses to rename as libzfs does, in its order; 26.0 looks first whether the names are there', async () => {
+    if (release === '25.04') return;
+    const driver = new ArrayDriver({ release });
+    for (const name of ['a', 'b']) await driver.zvol(name);
+    const rename = (id: string, to: string): Promise<unknown> => driver.call('pool.dataset.rename', id, { new_name: to, force: true });
+    const is26 = release === '26.0';
+    const refusals = [
+      ['tank/pve/a', '-r', "cannot create '-r': missing dataset name"],
+      // it exists, and yet libzfs looks for a parent first
+      ['tank/pve/a', 'tank', is26 ? "'tank' already exists" : "cannot create 'tank': missing dataset name"],
+      ['tank/pve/a', 'other/a', "cannot create 'other/a': no such pool 'other'"],
+      ['tank/pve/a', 'tank/no/a', "cannot create 'tank/no/a': parent does not exist"],
+      ['tank/pve/a', 'tank/pve/a/c', "cannot create 'tank/pve/a/c': parent is not a filesystem"],
+      ['tank', 'tank/c', "cannot rename to 'tank/c': datasets must be within same pool"],
+      ['tank/pve', 'tank/pve/c', "cannot rename to 'tank/pve/c': New dataset name cannot be a descendant of current dataset name"],
+      [
+        'tank/pve',
+        'tank/pve/a',
+        is26
+          ? "'tank/pve/a' already exists"
+          : "cannot rename to 'tank/pve/a': New dataset name cannot be a descendant of current dataset name",
+      ],
+      ['tank/pve/a', 'tank/pve/b', is26 ? "'tank/pve/b' already exists" : "cannot rename 'tank/pve/a': dataset already exists"],
+      ['tank/pve/no', 'tank/pve/b', is26 ? "'tank/pve/no' not found" : "cannot open 'tank/pve/no': dataset does not exist"],
+    ] as const;
+    for (const [id, to, said] of refusals) await expect(rename(id, to), `${id} ${to}`).rejects.toThrow(said);
+    await expect(driver.call('pool.dataset.get_instance', 'tank/pve/a')).resolves.toBeDefined();
   });
 
   it('hides its own datasets, repeats children, and ignores filters when counting from 25.10 on', async () => {

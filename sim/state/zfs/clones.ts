@@ -21,7 +21,7 @@ export async function cloneSnapshot(
   if (!validDatasetName(name) || parent === null) throw new ZfsError('invalid-name', `cannot create '${name}': invalid character in name`);
   if (state.dataset(name) !== undefined) throw new ZfsError('exists', `cannot create '${name}': dataset already exists`, [name]);
   const parentRecord = state.dataset(parent);
-  if (parentRecord === undefined) throw noParent(`cannot create '${name}'`, parent, state.pool);
+  if (parentRecord === undefined) throw noParent(name, parent, state.pool);
   if (parentRecord.type === 'VOLUME') throw new ZfsError('invalid-name', `cannot create '${name}': parent is not a filesystem`, [parent]);
   const record: DatasetRecord = {
     guid: state.newGuid(),

@@ -35,7 +35,7 @@ export class Datasets implements DatasetOperations {
     const parent = parentName(wanted.name);
     if (parent === null) throw new ZfsError('invalid-name', `cannot create '${wanted.name}': missing dataset name`);
     if (this.state.dataset(parent) === undefined) {
-      if (!wanted.createAncestors) throw noParent(`cannot create '${wanted.name}'`, parent, this.state.pool);
+      if (!wanted.createAncestors) throw noParent(wanted.name, parent, this.state.pool);
       await this.create({ name: parent, type: 'FILESYSTEM', properties: {}, userProperties: {}, createAncestors: true });
     }
     const parentRecord = this.state.mustDataset(parent);
@@ -145,16 +145,18 @@ export class Datasets implements DatasetOperations {
     if (newName === name) return;
     if (!validDatasetName(newName)) throw new ZfsError('invalid-name', `cannot create '${newName}': invalid character in name`);
     const parent = parentName(newName);
-    // libzfs check_parents
+    // in the order of libzfs: check_parents, then zfs_rename itself, then the kernel
     if (parent === null) throw new ZfsError('invalid-name', `cannot create '${newName}': missing dataset name`);
+    const parentRecord = this.state.dataset(parent);
+    if (parentRecord === undefined) throw noParent(newName, parent, this.state.pool);
+    if (parentRecord.type === 'VOLUME') throw new ZfsError('invalid-name', `cannot create '${newName}': parent is not a filesystem`);
+    const refused = `cannot rename to '${newName}'`;
+    if (parentName(name) === null) throw new ZfsError('invalid-name', `${refused}: datasets must be within same pool`);
+    if (newName.startsWith(`${name}/`)) {
+      throw new ZfsError('invalid-name', `${refused}: New dataset name cannot be a descendant of current dataset name`);
+    }
     if (this.state.dataset(newName) !== undefined)
       throw new ZfsError('exists', `cannot rename '${name}': dataset already exists`, [newName]);
-    if (parentName(name) === null) throw new ZfsError('invalid-name', `cannot rename '${name}': operation does not apply to pools`);
-    if (newName.startsWith(`${name}/`))
-      throw new ZfsError('invalid-name', `cannot rename '${name}': New dataset name cannot be a descendant of current dataset name`);
-    const parentRecord = this.state.dataset(parent);
-    if (parentRecord === undefined) throw noParent(`cannot rename '${name}'`, parent, this.state.pool);
-    if (parentRecord.type === 'VOLUME') throw new ZfsError('invalid-name', `cannot rename '${name}': parent is not a filesystem`);
     this.state.renameDataset(record, newName);
   }
 

@@ -28,8 +28,9 @@ export class ZfsError extends Error {
   }
 }
 
-/** The parent of `name` is not there: ZFS tells another pool from a dataset that is missing (libzfs check_parents). `refused`: `cannot create 'tank/a/b'`. */
-export function noParent(refused: string, parent: string, pool: string): ZfsError {
+/** `name` cannot be made: its parent is not there. ZFS tells another pool from a dataset that is missing (libzfs check_parents). */
+export function noParent(name: string, parent: string, pool: string): ZfsError {
   const [other = ''] = parent.split('/');
-  return new ZfsError('not-found', `${refused}: ${other === pool ? 'parent does not exist' : `no such pool '${other}'`}`, [parent]);
+  const missing = other === pool ? 'parent does not exist' : `no such pool '${other}'`;
+  return new ZfsError('not-found', `cannot create '${name}': ${missing}`, [name]);
 }
