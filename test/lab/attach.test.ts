@@ -131,7 +131,7 @@ describe('a volume on a node, with a real kernel', () => {
 
   it('a disk that lost its names, because its array was away when a writer closed it, has them again when attach returns', async () => {
     const device = await node.done({ what: 'attach', spec });
-    // udev does not watch a disk that it is busy with, and for a moment after: that writer's closing goes unnoticed, and another one comes
+    // on a loaded machine udev misses a writer's closing now and then; another one comes, then
     await node.sh(
       `${WITHOUT_MULTIPATH_TOOLS}; udevadm settle; state=/sys/block/${device.slice(5)}/device/state
        for writer in 1 2 3 4 5 6; do exec 3<> ${device}; echo offline > $state; exec 3>&-

@@ -12,7 +12,7 @@ const UDEV_QUEUE = '/run/udev/queue';
 /** ms that udev gets for a name before it is asked again; it needs 1 to 3 s (RP-10) */
 const NAMED_IN_MS = 5000;
 /** ms that a busy udev gets for the name that is wanted first: it makes those of a disk one right after the other, in any order */
-const ALL_NAMED_IN_MS = 2000;
+const ALL_NAMED_IN_MS = 1000;
 
 /** `/dev/pve-truenas/<storage>/<volume>`. Errors: NAME_INVALID. */
 export function linkPath(linkBase: string, volume: VolumeRef): string {

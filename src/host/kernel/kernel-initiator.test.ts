@@ -160,7 +160,7 @@ describe('KernelInitiator.attach', () => {
   it.each([
     { what: 'the wanted one comes right after', queue: true, later: 20, name: `wwn-${A}`, within: 200 },
     { what: 'udev is idle and makes no other', queue: false, later: null, name: `scsi-3${A.slice(2)}`, within: 50 },
-    { what: 'udev is busy and makes no other', queue: true, later: null, name: `scsi-3${A.slice(2)}`, within: 3000 },
+    { what: 'udev is busy and makes no other', queue: true, later: null, name: `scsi-3${A.slice(2)}`, within: 1500 },
   ])('links to the name that is wanted first, though another stands there before: $what', async ({ queue, later, name, within: ms }) => {
     const { node, host, within } = setup();
     await host.attach(lun(), within());
